@@ -1,0 +1,3 @@
+//! The align-pro command.
+
+fn main() {}

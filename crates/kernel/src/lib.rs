@@ -1,0 +1,1 @@
+//! CPU kernels: the only crate with `unsafe`.

@@ -1,0 +1,1 @@
+//! Objectives over log-probabilities and rewards.

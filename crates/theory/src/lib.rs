@@ -1,0 +1,1 @@
+//! Closed forms, bounds, estimators and intervals.

@@ -43,4 +43,12 @@ pub enum Error {
         /// What is wrong with it, with the limit and the value.
         problem: String,
     },
+    /// A number that must be finite is not: the model or the run has diverged, or its weights are damaged.
+    #[error("the {quantity} is {value}, which must be a finite number")]
+    NotFinite {
+        /// What the number is.
+        quantity: &'static str,
+        /// NaN or an infinity.
+        value: f64,
+    },
 }

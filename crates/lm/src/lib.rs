@@ -5,11 +5,19 @@
 //! rewards or objectives, and touches neither the network nor the environment.
 
 mod architecture;
+mod atomic;
 mod engine;
 mod error;
 mod lora;
+mod random;
+mod sample;
+mod stop;
 
 pub use architecture::{Activation, Architecture, Linear, Rotary, Window};
+pub use atomic::write_atomically;
 pub use engine::{Engine, Finish, Group, Request, Sample, Sampling, ScoreOptions, Scores, Token, Upstream};
 pub use error::Error;
 pub use lora::{Dropout, Lora, LoraGradients, LoraShape};
+pub use random::{Generator, derive_seed};
+pub use sample::{Drawn, LogSums, Sampler, token_logp};
+pub use stop::{StopMatch, StopStrings};

@@ -9,9 +9,29 @@
 //!
 //! # Layout
 //! - [`Pool`]: fork-join threads, and the instruction set of their kernels.
+//! - [`Weight`], [`Rows`]: packed operands in a common layout (below).
+//! - [`product`]: x Wᵀ with LoRA, bias and accumulation fused behind the sums; [`outer_accumulate`]: uᵀ x.
+//!
+//! # Packed operands
+//! Weights are packed in panels of 48 outputs, activations in blocks of up to nine rows. Along the inputs both are cut
+//! into groups of one 32-bit word (one f32, two bf16 or four bytes), and word `(group, lane)` of a panel or block stands
+//! at `group · lanes + lane`. A tile of a product thus reads both operands front to back, and one driver serves all
+//! precisions.
 
+mod buffer;
+mod interleave;
 mod isa;
+mod outer;
+mod packed_rows;
 mod pool;
+mod product;
+mod tile_portable;
+mod weight;
 
+pub use interleave::Precision;
 pub use isa::Isa;
+pub use outer::outer_accumulate;
+pub use packed_rows::Rows;
 pub use pool::Pool;
+pub use product::{Columns, Epilogue, LowRank, product};
+pub use weight::{PANEL, Weight, WeightSlice};

@@ -1,0 +1,3 @@
+//! Tests of the objectives against exact values, identities, enumeration, finite differences and golden vectors.
+
+mod fixtures;

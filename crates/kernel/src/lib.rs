@@ -25,6 +25,8 @@ mod outer;
 mod packed_rows;
 mod pool;
 mod product;
+#[cfg(target_arch = "x86_64")]
+mod tile_avx512;
 mod tile_portable;
 mod weight;
 

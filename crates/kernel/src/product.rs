@@ -6,6 +6,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::packed_rows::Rows;
+#[cfg(target_arch = "x86_64")]
+use crate::tile_avx512;
 use crate::weight::WeightSlice;
 use crate::{Isa, Pool, Precision, tile_portable};
 
@@ -128,7 +130,12 @@ impl Call<'_> {
     ///
     /// # Safety
     /// No other thread may work on the same tile.
-    unsafe fn tile(&self, block: usize, panels: Range<usize>) {
+    unsafe fn tiles(&self, block: usize, panels: Range<usize>) {
+        #[cfg(target_arch = "x86_64")]
+        if self.isa == Isa::Avx512 {
+            // SAFETY: the caller keeps others away, and the pool's machine has its `isa`.
+            return unsafe { tile_avx512::tiles(self, block, panels) };
+        }
         // SAFETY: the caller keeps others away from these panels of this block, and the pool's machine has its `isa`.
         panels.for_each(|panel| unsafe { tile_portable::tile(self, block, panel, self.isa) });
     }
@@ -206,7 +213,7 @@ impl Plan {
         for first in panels.clone().step_by(self.side_by_side) {
             for block in blocks.clone() {
                 // SAFETY: each task has its own blocks and panels.
-                unsafe { call.tile(block, first..panels.end.min(first + self.side_by_side)) };
+                unsafe { call.tiles(block, first..panels.end.min(first + self.side_by_side)) };
             }
         }
     }

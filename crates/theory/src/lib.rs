@@ -1,1 +1,31 @@
-//! Closed forms, bounds, estimators and intervals.
+//! Closed forms, bounds, estimators, intervals and the exact finite world.
+//!
+//! What a trained prompter can reach and how sure a measurement of it is, as arithmetic on tables and samples. No I/O,
+//! no clock, no threads and no randomness of its own: whatever resamples takes a seed. Everything is `f64` and works in
+//! log space.
+//!
+//! ## Layout
+//! - [`closed_form`](mod@closed_form): the optimal prompter, log Z and the value of a KL-regularised problem; [`rlhf`] the same for responses
+//! - [`divergence`], [`bound`], [`variance`]: distances, the suboptimality bound and its sharper forms, the three parts
+//!   of a reward's variance
+//! - [`world`]: prompts × rewrites × responses with everything enumerated: start reading here
+//!
+//! Equation numbers refer to the repository's notes on the method; each file repeats the equations it implements.
+
+pub mod world;
+
+pub mod bound;
+pub mod closed_form;
+pub mod divergence;
+mod error;
+pub mod rlhf;
+mod stream;
+pub mod variance;
+
+pub use bound::{Bound, suboptimality_bound};
+pub use closed_form::{Tilted, regularised_value, tilt};
+pub use error::Error;
+pub use rlhf::rlhf_optimum;
+pub use stream::Stream;
+pub use variance::{VarianceParts, sample_variance_parts, sample_variance_parts_unbiased, variance_parts};
+pub use world::{Means, Prompt, PromptSolution, Solution, World, WorldTables};

@@ -10,6 +10,7 @@
 //! # Layout
 //! - [`Pool`]: fork-join threads, and the instruction set of their kernels.
 //! - [`Weight`], [`Rows`]: packed operands in a common layout (below).
+//! - [`attention`] over [`KvCache`]s: causal, with a shared past, a window, one token or a whole text at a time.
 //! - [`product`]: x Wᵀ with LoRA, bias and accumulation fused behind the sums; [`outer_accumulate`]: uᵀ x.
 //!
 //! # Packed operands
@@ -18,20 +19,30 @@
 //! at `group · lanes + lane`. A tile of a product thus reads both operands front to back, and one driver serves all
 //! precisions.
 
+mod attention;
+mod block_product;
 mod buffer;
+mod exponential;
 mod interleave;
 mod isa;
+mod kv_cache;
+mod lanes;
 mod outer;
 mod packed_rows;
 mod pool;
 mod product;
+#[cfg(test)]
+mod test_support;
 #[cfg(target_arch = "x86_64")]
 mod tile_avx512;
 mod tile_portable;
 mod weight;
 
+pub use attention::{AttentionShape, Span, attention};
+pub use block_product::Update;
 pub use interleave::Precision;
 pub use isa::Isa;
+pub use kv_cache::KvCache;
 pub use outer::outer_accumulate;
 pub use packed_rows::Rows;
 pub use pool::Pool;

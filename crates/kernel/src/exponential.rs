@@ -1,0 +1,35 @@
+//! The exponential without a branch or a table, so that loops over it become vector code.
+
+use crate::lanes::Arithmetic;
+
+/// Below, the result is under the smallest normal number: zero.
+const LOWEST: f32 = -87.336_5;
+/// Above, the result is over the largest finite number.
+const HIGHEST: f32 = 88.722_83;
+/// ln 2 in two parts; the product of the first, which has few digits, with a small integer is exact.
+const LN_2_HIGH: f32 = 355.0 / 512.0;
+const LN_2_LOW: f32 = -2.121_944_4e-4;
+/// 1.5 · 2²³: adding it rounds to an integer, which then stands in the lowest bits.
+const ROUND: f32 = 12_582_912.0;
+
+/// eˣ within 1.5 units in the last place; 0 where that is below the normal numbers.
+///
+/// x = n ln 2 + r with |r| ≤ ln 2 / 2, and eˣ = 2ⁿ eʳ; the polynomial for eʳ is that of Cephes' `expf`.
+#[inline(always)]
+pub(crate) fn exp<A: Arithmetic>(x: f32) -> f32 {
+    let shifted = A::multiply_add(x, std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
+    let r = A::multiply_add(n, -LN_2_LOW, A::multiply_add(n, -LN_2_HIGH, x));
+    let mut p = 1.987_569_1e-4;
+    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+        p = A::multiply_add(p, r, coefficient);
+    }
+    let exp_r = A::multiply_add(p, r * r, r) + 1.0;
+    // Adding n to the exponent multiplies by 2ⁿ.
+    let exp_x = f32::from_bits(exp_r.to_bits().wrapping_add(shifted.to_bits() << 23));
+    let exp_x = if x < LOWEST { 0.0 } else { exp_x };
+    if x > HIGHEST { f32::INFINITY } else { exp_x }
+}
+
+#[cfg(test)]
+mod tests;

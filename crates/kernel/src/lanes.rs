@@ -1,0 +1,165 @@
+//! Sixteen numbers at a time, in plain Rust that the compiler turns into vector instructions.
+//!
+//! A kernel is a [`Kernel`]: a value whose `run` is compiled once for each instruction set, the difference being the
+//! width of the registers and whether a product and a sum are rounded together ([`Arithmetic`]). [`dispatch`] runs the
+//! version that the pool was made for.
+
+#![expect(
+    unsafe_code,
+    reason = "calls of functions compiled for more than the baseline, and views of lanes as numbers"
+)]
+
+use crate::{Isa, Pool};
+
+/// Numbers in one [`Lanes`].
+pub(crate) const LANES: usize = 16;
+
+/// How `a * b + c` is computed.
+pub(crate) trait Arithmetic {
+    fn multiply_add(a: f32, b: f32, c: f32) -> f32;
+}
+
+/// One rounding: an instruction where the CPU has it, and a slow library call where it has not.
+pub(crate) struct Fused;
+
+impl Arithmetic for Fused {
+    #[inline(always)]
+    fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+/// Two roundings.
+pub(crate) struct Separate;
+
+impl Arithmetic for Separate {
+    #[inline(always)]
+    fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
+        a * b + c
+    }
+}
+
+/// Work that is compiled once for each instruction set. `run` and whatever it calls must be `#[inline(always)]`, or it
+/// is compiled for the baseline.
+pub(crate) trait Kernel {
+    type Output;
+    fn run<A: Arithmetic>(self) -> Self::Output;
+}
+
+/// Runs the version of the kernel for the pool's instruction set, on this thread.
+pub(crate) fn dispatch<K: Kernel>(pool: &Pool, kernel: K) -> K::Output {
+    match pool.isa() {
+        // SAFETY: a pool only has an instruction set that this machine has.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe { run_avx512(kernel) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { run_avx2(kernel) },
+        _ => kernel.run::<Separate>(),
+    }
+}
+
+/// # Safety
+/// The CPU must have the instructions named.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")]
+unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<Fused>()
+}
+
+/// # Safety
+/// The CPU must have the instructions named.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<Fused>()
+}
+
+/// Sixteen numbers, aligned to a cache line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(64))]
+pub(crate) struct Lanes(pub(crate) [f32; LANES]);
+
+impl Lanes {
+    pub(crate) const ZERO: Lanes = Lanes([0.0; LANES]);
+
+    #[inline(always)]
+    pub(crate) fn map(mut self, f: impl Fn(f32) -> f32) -> Lanes {
+        for value in &mut self.0 {
+            *value = f(*value);
+        }
+        self
+    }
+
+    #[inline(always)]
+    pub(crate) fn zip(mut self, other: Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
+        for (value, other) in self.0.iter_mut().zip(other.0) {
+            *value = f(*value, other);
+        }
+        self
+    }
+
+    #[inline(always)]
+    pub(crate) fn plus(self, other: Lanes) -> Lanes {
+        self.zip(other, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    pub(crate) fn times(self, factor: f32) -> Lanes {
+        self.map(|a| a * factor)
+    }
+
+    /// `self + factor * other`.
+    #[inline(always)]
+    pub(crate) fn plus_scaled<A: Arithmetic>(self, factor: f32, other: Lanes) -> Lanes {
+        self.zip(other, |sum, value| A::multiply_add(factor, value, sum))
+    }
+
+    /// The sum of all lanes: halves added pairwise, always in this order.
+    #[inline(always)]
+    pub(crate) fn sum(self) -> f32 {
+        self.fold(|a, b| a + b)
+    }
+
+    /// The largest lane.
+    #[inline(always)]
+    pub(crate) fn max(self) -> f32 {
+        self.fold(larger)
+    }
+
+    #[inline(always)]
+    fn fold(mut self, f: impl Fn(f32, f32) -> f32) -> f32 {
+        let mut half = LANES / 2;
+        while half > 0 {
+            for i in 0..half {
+                self.0[i] = f(self.0[i], self.0[i + half]);
+            }
+            half /= 2;
+        }
+        self.0[0]
+    }
+}
+
+/// The larger of two numbers by one instruction, unlike `f32::max`, which gives NaN a meaning.
+#[inline(always)]
+pub(crate) fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+/// How many [`Lanes`] hold so many numbers.
+pub(crate) fn lanes_for(numbers: usize) -> usize {
+    numbers.div_ceil(LANES)
+}
+
+/// The numbers of all lanes in a row.
+pub(crate) fn flat(lanes: &[Lanes]) -> &[f32] {
+    // SAFETY: `Lanes` is an array of `LANES` f32 without padding (its size is its alignment), and the length fits
+    // because the slice does.
+    unsafe { std::slice::from_raw_parts(lanes.as_ptr().cast(), lanes.len() * LANES) }
+}
+
+/// The numbers of all lanes in a row, to write.
+pub(crate) fn flat_mut(lanes: &mut [Lanes]) -> &mut [f32] {
+    // SAFETY: as in `flat`, and the slice is borrowed mutably.
+    unsafe { std::slice::from_raw_parts_mut(lanes.as_mut_ptr().cast(), lanes.len() * LANES) }
+}

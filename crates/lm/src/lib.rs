@@ -6,8 +6,10 @@
 
 mod architecture;
 mod atomic;
+mod checkpoint;
 mod engine;
 mod error;
+mod gguf;
 mod lora;
 mod optimizer;
 mod peft;
@@ -18,8 +20,9 @@ mod tensor_file;
 
 pub use architecture::{Activation, Architecture, Linear, Rotary, Window};
 pub use atomic::write_atomically;
+pub use checkpoint::{Checkpoint, LayerTensor, Summary, TensorId};
 pub use engine::{Engine, Finish, Group, Request, Sample, Sampling, ScoreOptions, Scores, Token, Upstream};
-pub use error::Error;
+pub use error::{Error, Problem};
 pub use lora::{Dropout, Lora, LoraGradients, LoraShape};
 pub use optimizer::{AdamW, AdamWSettings, Decay, Schedule, clip_by_global_norm};
 pub use peft::PeftDetails;

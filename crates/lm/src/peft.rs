@@ -11,7 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::tensor_file::{self, Entry, TensorFile, Tensors};
-use crate::{Architecture, Error, Linear, Lora, LoraShape, write_atomically};
+use crate::{Architecture, Error, Linear, Lora, LoraShape, Problem, write_atomically};
 
 const WEIGHTS: &str = "adapter_model.safetensors";
 const CONFIG: &str = "adapter_config.json";
@@ -169,7 +169,7 @@ const CHANGES_THE_WEIGHTS: [&str; 5] = ["corda", "loftq", "lora_ga", "olora", "p
 fn read_config(path: &Path) -> Result<ConfigIn, Error> {
     let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let config: ConfigIn = serde_json::from_slice(&bytes)
-        .map_err(|problem| Error::Malformed { path: path.to_owned(), problem: problem.to_string() })?;
+        .map_err(|source| Error::Malformed { path: path.to_owned(), problem: Problem::Json { source } })?;
     let unsupported = |feature: String| Err(Error::Unsupported { path: path.to_owned(), feature });
     if config.peft_type != "LORA" {
         return unsupported(format!("`peft_type` {:?}", config.peft_type));
@@ -184,7 +184,8 @@ fn read_config(path: &Path) -> Result<ConfigIn, Error> {
         return unsupported(format!("`init_lora_weights`: \"{start}\", which also changes the base model"));
     }
     if config.r == 0 {
-        return Err(Error::Malformed { path: path.to_owned(), problem: "`r` must be at least 1, not 0".to_owned() });
+        let problem = Problem::Content("`r` must be at least 1, not 0".to_owned());
+        return Err(Error::Malformed { path: path.to_owned(), problem });
     }
     Ok(config)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::{Error, write_atomically};
+use crate::{Error, Problem, write_atomically};
 
 /// A tensor to be written: name, shape, little-endian bytes.
 pub(crate) struct Entry {
@@ -31,7 +31,7 @@ impl Entry {
 
 /// Write `entries` to `path`, atomically; equal entries give equal bytes.
 pub(crate) fn write(path: &Path, entries: &[Entry]) -> Result<(), Error> {
-    let damaged = |source| malformed(path, &source);
+    let damaged = |source| malformed(path, source);
     let views: Vec<(&str, TensorView)> = entries
         .iter()
         .map(|entry| Ok((entry.name.as_str(), TensorView::new(entry.dtype, entry.shape.clone(), &entry.bytes)?)))
@@ -57,7 +57,7 @@ impl TensorFile {
 
     /// Check the header against the length of the file, and give access to the tensors.
     pub(crate) fn tensors(&self) -> Result<Tensors<'_>, Error> {
-        let tensors = SafeTensors::deserialize(&self.bytes).map_err(|source| malformed(&self.path, &source))?;
+        let tensors = SafeTensors::deserialize(&self.bytes).map_err(|source| malformed(&self.path, source))?;
         Ok(Tensors { path: &self.path, tensors })
     }
 }
@@ -109,7 +109,7 @@ impl Tensors<'_> {
     }
 
     pub(crate) fn malformed(&self, problem: String) -> Error {
-        Error::Malformed { path: self.path.to_owned(), problem }
+        Error::Malformed { path: self.path.to_owned(), problem: Problem::Content(problem) }
     }
 
     pub(crate) fn unsupported(&self, feature: String) -> Error {
@@ -125,6 +125,6 @@ fn halves<'a>(view: &TensorView<'a>) -> impl Iterator<Item = [u8; 2]> + use<'a> 
     view.data().as_chunks().0.iter().copied()
 }
 
-fn malformed(path: &Path, problem: &safetensors::SafeTensorError) -> Error {
-    Error::Malformed { path: path.to_owned(), problem: problem.to_string() }
+fn malformed(path: &Path, source: safetensors::SafeTensorError) -> Error {
+    Error::Malformed { path: path.to_owned(), problem: Problem::Safetensors { source } }
 }

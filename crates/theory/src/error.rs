@@ -86,6 +86,9 @@ pub enum Error {
         /// The weight there.
         found: f64,
     },
+    /// An objective refused what it was given.
+    #[error("the objective cannot be evaluated")]
+    Objective(#[from] objective::Error),
 }
 
 /// Refuses a table whose length differs from that of its companions.

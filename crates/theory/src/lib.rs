@@ -8,6 +8,7 @@
 //! - [`closed_form`](mod@closed_form): the optimal prompter, log Z and the value of a KL-regularised problem; [`rlhf`] the same for responses
 //! - [`divergence`], [`bound`], [`variance`]: distances, the suboptimality bound and its sharper forms, the three parts
 //!   of a reward's variance
+//! - [`fixed_point`](mod@fixed_point): where each training method ends on a world
 //! - [`world`]: prompts × rewrites × responses with everything enumerated: start reading here
 //!
 //! Equation numbers refer to the repository's notes on the method; each file repeats the equations it implements.
@@ -18,6 +19,7 @@ pub mod bound;
 pub mod closed_form;
 pub mod divergence;
 mod error;
+pub mod fixed_point;
 pub mod rlhf;
 mod stream;
 pub mod variance;
@@ -25,6 +27,10 @@ pub mod variance;
 pub use bound::{Bound, suboptimality_bound};
 pub use closed_form::{Tilted, regularised_value, tilt};
 pub use error::Error;
+pub use fixed_point::{
+    Family, FixedPoint, FlowEnd, LabelLoss, Method, Objective, PromptEnd, Rewrites, exact_loss, fixed_point,
+    gradient_flow,
+};
 pub use rlhf::rlhf_optimum;
 pub use stream::Stream;
 pub use variance::{VarianceParts, sample_variance_parts, sample_variance_parts_unbiased, variance_parts};

@@ -1,8 +1,9 @@
 //! Integration tests: fixtures, enumeration and simulation.
+#![cfg(test)]
 
 mod bound;
 mod closed_form;
-#[cfg(test)]
+mod fixed_point;
 mod random_world;
 mod variance;
 mod world;

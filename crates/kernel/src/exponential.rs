@@ -1,4 +1,4 @@
-//! The exponential without a branch or a table, so that loops over it become vector code.
+//! Exponential, sigmoid and tanh without a branch or a table, so that loops over them become vector code.
 
 use crate::lanes::Arithmetic;
 
@@ -29,6 +29,25 @@ pub(crate) fn exp<A: Arithmetic>(x: f32) -> f32 {
     let exp_x = f32::from_bits(exp_r.to_bits().wrapping_add(shifted.to_bits() << 23));
     let exp_x = if x < LOWEST { 0.0 } else { exp_x };
     if x > HIGHEST { f32::INFINITY } else { exp_x }
+}
+
+/// 1 / (1 + e⁻ˣ).
+#[inline(always)]
+pub(crate) fn sigmoid<A: Arithmetic>(x: f32) -> f32 {
+    1.0 / (1.0 + exp::<A>(-x))
+}
+
+/// tanh x: an odd polynomial near zero (that of Cephes' `tanhf`), 1 − 2 / (e²ˣ + 1) elsewhere.
+#[inline(always)]
+pub(crate) fn tanh<A: Arithmetic>(x: f32) -> f32 {
+    let square = x * x;
+    let mut p = -5.704_988_7e-3;
+    for coefficient in [2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1] {
+        p = A::multiply_add(p, square, coefficient);
+    }
+    let near = A::multiply_add(p * square, x, x);
+    let far = (1.0 - 2.0 / (exp::<A>(2.0 * x.abs()) + 1.0)).copysign(x);
+    if x.abs() < 0.625 { near } else { far }
 }
 
 #[cfg(test)]

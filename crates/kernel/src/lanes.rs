@@ -84,6 +84,24 @@ impl Lanes {
     pub(crate) const ZERO: Lanes = Lanes([0.0; LANES]);
 
     #[inline(always)]
+    pub(crate) fn splat(value: f32) -> Lanes {
+        Lanes([value; LANES])
+    }
+
+    /// Up to sixteen numbers, the rest zero.
+    #[inline(always)]
+    pub(crate) fn load(values: &[f32]) -> Lanes {
+        match values.first_chunk() {
+            Some(&values) => Lanes(values),
+            None => {
+                let mut lanes = Lanes::ZERO;
+                lanes.0[..values.len()].copy_from_slice(values);
+                lanes
+            }
+        }
+    }
+
+    #[inline(always)]
     pub(crate) fn map(mut self, f: impl Fn(f32) -> f32) -> Lanes {
         for value in &mut self.0 {
             *value = f(*value);
@@ -113,6 +131,15 @@ impl Lanes {
     #[inline(always)]
     pub(crate) fn plus_scaled<A: Arithmetic>(self, factor: f32, other: Lanes) -> Lanes {
         self.zip(other, |sum, value| A::multiply_add(factor, value, sum))
+    }
+
+    /// `self + a * b`, lane by lane.
+    #[inline(always)]
+    pub(crate) fn plus_product<A: Arithmetic>(mut self, a: Lanes, b: Lanes) -> Lanes {
+        for ((sum, a), b) in self.0.iter_mut().zip(a.0).zip(b.0) {
+            *sum = A::multiply_add(a, b, *sum);
+        }
+        self
     }
 
     /// The sum of all lanes: halves added pairwise, always in this order.

@@ -11,6 +11,8 @@
 //! - [`Pool`]: fork-join threads, and the instruction set of their kernels.
 //! - [`Weight`], [`Rows`]: packed operands in a common layout (below).
 //! - [`attention`] over [`KvCache`]s: causal, with a shared past, a window, one token or a whole text at a time.
+//! - [`RmsNorm`], [`RotaryTable`], [`Gated`], [`add_in_place`] and its neighbours: operations on rows, with gradients.
+//! - [`LogSum`], [`exp_shifted`], [`scale_and_softcap`]: softmax over a vocabulary that comes in blocks.
 //! - [`product`]: x Wᵀ with LoRA, bias and accumulation fused behind the sums; [`outer_accumulate`]: uᵀ x.
 //!
 //! # Packed operands
@@ -22,7 +24,9 @@
 mod attention;
 mod block_product;
 mod buffer;
+mod elementwise;
 mod exponential;
+mod gated;
 mod interleave;
 mod isa;
 mod kv_cache;
@@ -31,6 +35,9 @@ mod outer;
 mod packed_rows;
 mod pool;
 mod product;
+mod rms_norm;
+mod rotary;
+mod softmax;
 #[cfg(test)]
 mod test_support;
 #[cfg(target_arch = "x86_64")]
@@ -40,6 +47,8 @@ mod weight;
 
 pub use attention::{AttentionShape, Span, attention};
 pub use block_product::Update;
+pub use elementwise::{add_in_place, from_bf16, scale_in_place, to_bf16};
+pub use gated::{Activation, Gated};
 pub use interleave::Precision;
 pub use isa::Isa;
 pub use kv_cache::KvCache;
@@ -47,4 +56,7 @@ pub use outer::outer_accumulate;
 pub use packed_rows::Rows;
 pub use pool::Pool;
 pub use product::{Columns, Epilogue, LowRank, product};
+pub use rms_norm::RmsNorm;
+pub use rotary::{Direction, RotaryTable};
+pub use softmax::{LogSum, absorb_rows, exp_shifted, scale_and_softcap};
 pub use weight::{PANEL, Weight, WeightSlice};

@@ -10,7 +10,8 @@
 //! # Layout
 //! - [`Pool`]: fork-join threads, and the instruction set of their kernels.
 //! - [`Weight`], [`Rows`]: packed operands in a common layout (below).
-//! - [`attention`] over [`KvCache`]s: causal, with a shared past, a window, one token or a whole text at a time.
+//! - [`attention`] over [`KvCache`]s: causal, with a shared past, a window, one token or a whole text at a time;
+//!   [`attention_backward`] its gradient.
 //! - [`RmsNorm`], [`RotaryTable`], [`Gated`], [`add_in_place`] and its neighbours: operations on rows, with gradients.
 //! - [`LogSum`], [`exp_shifted`], [`scale_and_softcap`]: softmax over a vocabulary that comes in blocks.
 //! - [`product`]: x Wᵀ with LoRA, bias and accumulation fused behind the sums; [`outer_accumulate`]: uᵀ x.
@@ -22,6 +23,7 @@
 //! precisions.
 
 mod attention;
+mod attention_backward;
 mod block_product;
 mod buffer;
 mod elementwise;
@@ -46,6 +48,7 @@ mod tile_portable;
 mod weight;
 
 pub use attention::{AttentionShape, Span, attention};
+pub use attention_backward::{AttentionGradients, AttentionTape, Branch, attention_backward};
 pub use block_product::Update;
 pub use elementwise::{add_in_place, from_bf16, scale_in_place, to_bf16};
 pub use gated::{Activation, Gated};

@@ -67,29 +67,65 @@ pub(crate) fn visible(shape: &AttentionShape, branches: &[(Range<usize>, Option<
 impl Reference<'_> {
     /// The results and log-sums.
     pub(crate) fn forward(&self, q: &[f64], k: &[f64], v: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let &AttentionShape { heads, kv_heads, head_dim, scale, .. } = self.shape;
         let (mut out, mut log_sums) = (vec![0.0; q.len()], Vec::new());
-        for (row, sees) in self.sees.iter().enumerate() {
-            for head in 0..heads {
-                let kv = head / (heads / kv_heads);
-                let at = |matrix: &[f64], row: usize, heads: usize, head: usize, d: usize| {
-                    matrix[(row * heads + head) * head_dim + d]
-                };
-                let score = |&key: &usize| -> f64 {
-                    let dot = (0..head_dim).map(|d| at(q, row, heads, head, d) * at(k, key, kv_heads, kv, d));
-                    f64::from(scale) * dot.sum::<f64>()
-                };
-                let scores: Vec<f64> = sees.iter().map(score).collect();
-                let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let sum: f64 = scores.iter().map(|score| (score - max).exp()).sum();
-                log_sums.push(max + sum.ln());
-                for d in 0..head_dim {
-                    let weighted =
-                        scores.iter().zip(sees).map(|(s, &key)| (s - max).exp() * at(v, key, kv_heads, kv, d));
-                    out[(row * heads + head) * head_dim + d] = weighted.sum::<f64>() / sum;
-                }
+        self.for_each_head(|query, keys| {
+            let (weights, log_sum) = self.weights(&q[query.clone()], k, keys);
+            log_sums.push(log_sum);
+            for (weight, key) in weights.iter().zip(keys) {
+                out[query.clone()].iter_mut().zip(&v[key.clone()]).for_each(|(out, v)| *out += weight * v);
             }
-        }
+        });
         (out, log_sums)
     }
+
+    /// The gradients of queries, keys and values.
+    pub(crate) fn backward(&self, q: &[f64], k: &[f64], v: &[f64], d_out: &[f64]) -> [Vec<f64>; 3] {
+        let (mut d_q, mut d_k, mut d_v) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
+        self.for_each_head(|query, keys| {
+            let (weights, _) = self.weights(&q[query.clone()], k, keys);
+            let d_out = &d_out[query.clone()];
+            let d_weights: Vec<f64> = keys.iter().map(|key| dot(d_out, &v[key.clone()])).collect();
+            let mean = dot(&weights, &d_weights);
+            for ((weight, d_weight), key) in weights.iter().zip(&d_weights).zip(keys) {
+                let d_score = f64::from(self.shape.scale) * weight * (d_weight - mean);
+                add_scaled(&mut d_v[key.clone()], *weight, d_out);
+                add_scaled(&mut d_k[key.clone()], d_score, &q[query.clone()]);
+                add_scaled(&mut d_q[query.clone()], d_score, &k[key.clone()]);
+            }
+        });
+        [d_q, d_k, d_v]
+    }
+
+    /// Calls `visit` for each row and head with the place of its query, and those of the keys that it sees.
+    fn for_each_head(&self, mut visit: impl FnMut(Range<usize>, &[Range<usize>])) {
+        let &AttentionShape { heads, kv_heads, head_dim, .. } = self.shape;
+        let place = |row: usize, heads: usize, head: usize| {
+            let start = (row * heads + head) * head_dim;
+            start..start + head_dim
+        };
+        for (row, sees) in self.sees.iter().enumerate() {
+            for head in 0..heads {
+                let kv_head = head / (heads / kv_heads);
+                let keys: Vec<_> = sees.iter().map(|&key| place(key, kv_heads, kv_head)).collect();
+                visit(place(row, heads, head), &keys);
+            }
+        }
+    }
+
+    /// The weights of a query, and its log-sum.
+    fn weights(&self, query: &[f64], k: &[f64], keys: &[Range<usize>]) -> (Vec<f64>, f64) {
+        let score = |key: &Range<usize>| f64::from(self.shape.scale) * dot(query, &k[key.clone()]);
+        let scores: Vec<f64> = keys.iter().map(score).collect();
+        let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let log_sum = max + scores.iter().map(|score| (score - max).exp()).sum::<f64>().ln();
+        (scores.iter().map(|score| (score - log_sum).exp()).collect(), log_sum)
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn add_scaled(sum: &mut [f64], factor: f64, terms: &[f64]) {
+    sum.iter_mut().zip(terms).for_each(|(sum, term)| *sum += factor * term);
 }

@@ -9,6 +9,8 @@
 //! - [`divergence`], [`bound`], [`variance`]: distances, the suboptimality bound and its sharper forms, the three parts
 //!   of a reward's variance
 //! - [`fixed_point`](mod@fixed_point): where each training method ends on a world
+//! - [`estimate`]: the same figures from samples, when nothing can be enumerated
+//! - [`interval`]: confidence intervals and tests for comparisons paired by prompt
 //! - [`world`]: prompts × rewrites × responses with everything enumerated: start reading here
 //!
 //! Equation numbers refer to the repository's notes on the method; each file repeats the equations it implements.
@@ -19,7 +21,9 @@ pub mod bound;
 pub mod closed_form;
 pub mod divergence;
 mod error;
+pub mod estimate;
 pub mod fixed_point;
+pub mod interval;
 pub mod rlhf;
 mod stream;
 pub mod variance;
@@ -27,9 +31,17 @@ pub mod variance;
 pub use bound::{Bound, suboptimality_bound};
 pub use closed_form::{Tilted, regularised_value, tilt};
 pub use error::Error;
+pub use estimate::{
+    BoundEstimate, BoundSamples, TiltedEstimate, estimate_bound, estimate_kl, estimate_tilted,
+    estimate_total_variation, mean_over_prompts,
+};
 pub use fixed_point::{
     Family, FixedPoint, FlowEnd, LabelLoss, Method, Objective, PromptEnd, Rewrites, exact_loss, fixed_point,
     gradient_flow,
+};
+pub use interval::{
+    Bootstrap, Estimate, Interval, PairedSequence, Verdict, WinRate, bca_bootstrap, bernstein_interval, distribution,
+    paired_bootstrap, sign_test, student_interval, studentised_bootstrap, win_rate,
 };
 pub use rlhf::rlhf_optimum;
 pub use stream::Stream;

@@ -3,7 +3,9 @@
 
 mod bound;
 mod closed_form;
+mod estimate;
 mod fixed_point;
+mod interval;
 mod random_world;
 mod variance;
 mod world;

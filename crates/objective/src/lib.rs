@@ -32,6 +32,7 @@ mod error;
 mod iteration;
 mod kl;
 pub mod logspace;
+mod method;
 mod policy;
 mod preference;
 
@@ -42,14 +43,15 @@ pub use advantage::{
 pub use error::Error;
 pub use iteration::{Extrapolation, apo_coefficient, best_of_n_kl, extrapolate, extrapolate_normalised};
 pub use kl::{KlEstimate, KlEstimator};
+pub use method::{BuildingBlock, MethodId, Provenance};
 pub use policy::{
     Advantage, BatchSize, Bound, Clip, ClippedSurrogate, KlPenalty, Normaliser, PolicyLoss, PolicyMetrics,
     PolicyObjective, RatioLevel, Rewrite, ValueLoss, dapo, dr_grpo, grpo, gspo, policy_loss, ppo, reinforce, rloo,
     rloo_clipped, value_loss,
 };
 pub use preference::{
-    Aipo, AlphaDpo, Cdpo, Distance, Dpo, DpoRw, ExoPref, ExoRw, Group, GroupGradient, GroupLoss, Ipo,
-    IteratedCoefficients, Kto, KtoLoss, Label, LabelNoise, Pair, PairLoss, Rpo, Sides, Simpo, Sppo, aipo, alpha_dpo,
-    cdpo, dpo, dpo_rw, exo_pref, exo_rw, ipo, iterated_coefficients, kto, reference_point, rpo, rpo_group, sft,
-    sft_masked, simpo, sppo,
+    Aipo, AlphaDpo, Cdpo, Distance, Dpo, DpoRw, ExoPref, ExoRw, Group, GroupGradient, GroupLoss, GroupObjective, Ipo,
+    IteratedCoefficients, Kto, KtoLoss, Label, LabelNoise, Pair, PairLoss, PairMetrics, PairObjective, Rpo, Sides,
+    Simpo, Sppo, aipo, alpha_dpo, cdpo, dpo, dpo_rw, exo_pref, exo_rw, ipo, iterated_coefficients, kto,
+    reference_point, rpo, rpo_group, sft, sft_masked, simpo, sppo,
 };

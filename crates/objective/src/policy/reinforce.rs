@@ -14,8 +14,8 @@
 //! rewrite (ReMax, arXiv:2310.10505), a value head. No importance ratio: rewrites must come from the current prompter.
 //!
 //! ## Checked against
-//! The enumerated policy gradient in `tests/it/estimators.rs`; `testdata/golden/reinforce.json`, written by
-//! `tools/golden/objective/ppo.py`.
+//! The enumerated policy gradient in `tests/it/estimators.rs`; the on-policy gradient in
+//! `testdata/golden/rloo.json`, written by `tools/golden/objective/rloo.py`.
 
 use super::clip::Clip;
 use super::normaliser::Normaliser;

@@ -12,8 +12,8 @@
 //!
 //! ## Choices
 //! The two answer different questions: (1) trains towards the smoothed label and stops at a = log((1−ε)/ε); (2) has the
-//! clean DPO loss as its expectation under flips, and is unbounded below in a. TRL computes (1) for `sigmoid` with
-//! `label_smoothing` and (2) for `robust`.
+//! clean DPO loss as its expectation under flips, and is unbounded below in a. TRL computes (1) for CPO's `sigmoid` with
+//! `label_smoothing` and (2) for DPO's `robust`.
 //!
 //! ## Checked against
 //! Fixture B; `testdata/golden/cdpo.json` and `testdata/golden/cdpo_unbiased.json`, written by

@@ -3,7 +3,7 @@
 //! ## Objective
 //! (1) L = KL( (σ(a), σ(−a)) ‖ (1−ε, ε) ) = σ(a) [log σ(a) − log(1−ε)] + σ(−a) [log σ(−a) − log ε]
 //!
-//! with a = β (s_θ − s_ref): the reverse divergence, policy first. EXO_pref of arXiv:2402.00856, with K = 2.
+//! with a = β (s_θ − s_ref): the reverse divergence, policy first. Eq. 16 of arXiv:2402.00856, with K = 2.
 //!
 //! ## Symbols
 //! β `beta`; ε `label_smoothing`, above 0.

@@ -9,13 +9,13 @@
 //! τ `beta`.
 //!
 //! ## Choices
-//! References disagree on the log-probabilities: the authors and the DPO reference code *sum* them over tokens, TRL
-//! *averages* them. Both are here: `ipo(&pair, …)` and `ipo(&pair.averaged(), …).per_token(pair.lengths)`.
+//! References disagree on the log-probabilities: the DPO reference code *sums* them over tokens, TRL *averages* them
+//! and says that the authors did so too. Both are here: `ipo(&pair, …)` and `ipo(&pair.averaged(), …).per_token(pair.lengths)`.
 //! The target 1/(2τ) means 1/(2τ) nats a rewrite in the first and a token in the second: τ is not comparable.
 //!
 //! ## Checked against
-//! Fixture B; `testdata/golden/ipo_sum.json` and `testdata/golden/ipo_average.json`, written by
-//! `tools/golden/objective/dpo.py`.
+//! Fixture B; `testdata/golden/ipo_sum.json`, written by `tools/golden/objective/simpo.py`, and
+//! `testdata/golden/ipo_average.json`, written by `tools/golden/objective/dpo.py`.
 
 use super::pair::{Pair, PairLoss, Sides};
 use crate::error::{Error, positive};

@@ -5,7 +5,7 @@
 //! - (2) L = λ_U [1 − σ(β (z − f))]  for an undesirable one
 //! - (3) z = max(0, mean over mismatched rewrites of (log ρ − log ρ_ref))
 //!
-//! with f = log ρ(x'|x) − log ρ_ref(x'|x). arXiv:2402.01306, section 4.
+//! with f = log ρ(x'|x) − log ρ_ref(x'|x). Eq. 7 of arXiv:2402.01306.
 //!
 //! ## Symbols
 //! β `beta`; λ_D `desirable_weight`; λ_U `undesirable_weight`; z `reference_point`.

@@ -3,7 +3,7 @@
 //! ## Objective
 //! (1) L = Σ over both rewrites of [f − (P − ½)/β]²,  f = log ρ(x'|x) − log ρ_ref(x'|x)
 //!
-//! arXiv:2405.00675, the reference being the policy of the round before.
+//! Eq. 4.7 of arXiv:2405.00675, the reference being the policy of the round before.
 //!
 //! ## Symbols
 //! P `rewards`: the probability that the rewrite beats one of the reference; 1 and 0 make it the hard-label form.

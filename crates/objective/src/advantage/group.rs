@@ -99,9 +99,10 @@ pub fn z_score(rewards: &[f64], options: ZScore, advantages: &mut [f64]) -> Resu
     Ok(())
 }
 
-/// The mean; zero for an empty slice.
+/// The mean, taken from the first value so that equal values have exactly themselves as their mean; zero if empty.
 fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
+    let origin = values.first().copied().unwrap_or(0.0);
+    origin + values.iter().map(|value| value - origin).sum::<f64>() / values.len().max(1) as f64
 }
 
 fn at_least_two(method: &'static str, rewards: &[f64]) -> Result<f64, Error> {

@@ -5,10 +5,7 @@ use objective::{
     Sides, aipo, alpha_dpo, cdpo, dpo, dpo_rw, exo_pref, exo_rw, ipo, rpo, rpo_group,
 };
 
-fn assert_close(found: f64, expected: f64) {
-    let tolerance = 1e-12 * expected.abs().max(1.0);
-    assert!((found - expected).abs() <= tolerance, "found {found}, expected {expected}");
-}
+use crate::assert_close;
 
 /// s_theta = 2.0, s_ref = 0.5; the winner's average log-probability is −1.25 over 4 tokens.
 fn fixture_b() -> Pair {

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use objective::{
     Advantage, Aipo, AlphaDpo, BatchSize, Cdpo, Clip, Distance, Dpo, DpoRw, ExoPref, ExoRw, Gae, Group, GroupGradient,
-    GroupObjective, Ipo, KlEstimator, KlPenalty, Kto, Label, LabelNoise, MethodId, Normaliser, Pair, PairObjective,
-    PolicyObjective, RatioLevel, Rewrite, Rpo, Sides, Simpo, Sppo, WhitenedMean, ZScore, gae, group_mean, kto,
-    leave_one_out, policy_loss, ppo, reference_point, rloo, rloo_clipped, sft_masked, shape_reward,
+    GroupObjective, Ipo, KlEstimator, KlPenalty, Kto, Label, LabelNoise, MethodId, Normaliser, Pair, PairLoss,
+    PairObjective, PolicyObjective, RatioLevel, Rewrite, Rpo, Sides, Simpo, Sppo, WhitenedMean, ZScore, gae,
+    group_mean, kto, leave_one_out, policy_loss, ppo, reference_point, rloo, rloo_clipped, sft_masked, shape_reward,
     shape_token_rewards, value_loss, whiten, z_score,
 };
 use serde_json::Value;
@@ -162,7 +162,8 @@ fn pairs(batch: &Batch<'_>, objective: PairObjective) -> Found {
             }
         })
         .collect();
-    let columns: [(&'static str, fn(&objective::PairLoss) -> f64); 6] = [
+    type Slope = fn(&PairLoss) -> f64;
+    let columns: [(&'static str, Slope); 6] = [
         ("policy_chosen_logps", |l| l.d_policy.chosen),
         ("policy_rejected_logps", |l| l.d_policy.rejected),
         ("ref_chosen_logps", |l| l.d_reference.chosen),

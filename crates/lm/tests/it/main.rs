@@ -5,3 +5,12 @@ mod real_models;
 
 #[cfg(test)]
 mod peft;
+
+#[cfg(test)]
+mod golden;
+
+#[cfg(test)]
+mod reference;
+
+#[cfg(test)]
+mod checkpoints;

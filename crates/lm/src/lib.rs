@@ -6,6 +6,7 @@
 
 mod architecture;
 mod atomic;
+mod chat;
 mod checkpoint;
 mod engine;
 mod error;
@@ -17,9 +18,11 @@ mod random;
 mod sample;
 mod stop;
 mod tensor_file;
+mod tokenizer;
 
 pub use architecture::{Activation, Architecture, Linear, Rotary, Window};
 pub use atomic::write_atomically;
+pub use chat::{ChatTemplate, Message, NextTurn, Role};
 pub use checkpoint::{Checkpoint, LayerTensor, Summary, TensorId};
 pub use engine::{Engine, Finish, Group, Request, Sample, Sampling, ScoreOptions, Scores, Token, Upstream};
 pub use error::{Error, Problem};
@@ -29,3 +32,4 @@ pub use peft::PeftDetails;
 pub use random::{Generator, derive_seed};
 pub use sample::{Drawn, LogSums, Sampler, token_logp};
 pub use stop::{StopMatch, StopStrings};
+pub use tokenizer::{Framing, TextStream, Tokenizer};

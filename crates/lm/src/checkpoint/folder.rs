@@ -14,10 +14,12 @@ use serde::Deserialize;
 
 use super::config::{read_json, read_limited};
 use crate::error::{Fault, Problem};
-use crate::{Error, Token};
+use crate::tokenizer::{Tokenizer, TokenizerSettings};
+use crate::{Architecture, Error, Token};
 
 /// The header of a safetensors file; the format's own limit.
 const HEADER_LIMIT: u64 = 100_000_000;
+const TOKENIZER_LIMIT: u64 = 256 << 20;
 const TEMPLATE_LIMIT: u64 = 1 << 20;
 
 /// An opened folder.
@@ -54,6 +56,8 @@ enum Format {
 #[derive(Debug, Default, Deserialize)]
 struct TokenizerConfig {
     chat_template: Option<TemplateField>,
+    bos_token: Option<TokenField>,
+    eos_token: Option<TokenField>,
 }
 
 /// One template, or several with names.
@@ -68,6 +72,14 @@ enum TemplateField {
 struct NamedTemplate {
     name: String,
     template: String,
+}
+
+/// A special token as its text, or as an object that has it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum TokenField {
+    Text(String),
+    Object { content: String },
 }
 
 /// One id or several.
@@ -207,6 +219,21 @@ impl Folder {
             Format::F16 => bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
             Format::Bf16 => bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
         })
+    }
+
+    pub(super) fn tokenizer(&self, architecture: &Architecture) -> Result<Tokenizer, Error> {
+        let path = self.path.join("tokenizer.json");
+        let json = read_limited(&path, TOKENIZER_LIMIT)?;
+        let text = |field: &Option<TokenField>| match field {
+            Some(TokenField::Text(text) | TokenField::Object { content: text }) => Some(text.clone()),
+            None => None,
+        };
+        let settings = TokenizerSettings {
+            bos: text(&self.tokenizer_config.bos_token),
+            eos: text(&self.tokenizer_config.eos_token),
+            vocabulary: architecture.vocabulary,
+        };
+        Tokenizer::from_json(&json, &settings).map_err(|fault| fault.at(&path))
     }
 
     /// The template in its own file, or the one in `tokenizer_config.json`.

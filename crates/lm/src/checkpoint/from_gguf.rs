@@ -4,6 +4,7 @@ use super::rotary::{Scaling, longrope_magnitude};
 use super::settings::{Sizes, positive};
 use crate::error::Fault;
 use crate::gguf::{Gguf, List, required};
+use crate::tokenizer::ENDINGS;
 use crate::{Activation, Architecture, Rotary, Token, Window};
 
 /// Gemma 3 files say nothing of these: every sixth layer sees everything, the others turn with this base.
@@ -11,10 +12,6 @@ const GEMMA3_PATTERN: usize = 6;
 const GEMMA3_LOCAL_BASE: f32 = 10_000.0;
 /// Gemma 3 27B, told by its number of layers, scales queries by hidden / heads instead of the head size.
 const GEMMA3_27B_LAYERS: usize = 62;
-
-/// Texts of tokens that end a turn or a text in the families this crate reads.
-const ENDINGS: [&str; 7] =
-    ["<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>"];
 
 /// The keys of one family, `llama.block_count` and so on.
 struct Keys<'a> {

@@ -12,8 +12,10 @@ mod settings;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::chat::ChatTemplate;
 use crate::error::{Fault, Problem};
 use crate::gguf::Gguf;
+use crate::tokenizer::Tokenizer;
 use crate::{Architecture, Error, Linear, Token};
 use folder::Folder;
 use names::{Naming, Place};
@@ -133,6 +135,26 @@ impl Checkpoint {
         let mut values = read().map_err(|fault| fault.at(&self.path))?;
         place.restore(&mut values, expected.last().copied().unwrap_or(1));
         Ok(Some(values))
+    }
+
+    /// The tokenizer of the file or folder.
+    pub fn tokenizer(&self) -> Result<Tokenizer, Error> {
+        match &self.source {
+            Source::Gguf(gguf) => Tokenizer::from_gguf(gguf, &self.architecture).map_err(|fault| fault.at(&self.path)),
+            Source::Folder(folder) => folder.tokenizer(&self.architecture),
+        }
+    }
+
+    /// The model's chat template; `None` for base models.
+    pub fn chat_template(&self) -> Result<Option<ChatTemplate>, Error> {
+        let source = match &self.source {
+            Source::Gguf(gguf) => {
+                gguf.text("tokenizer.chat_template").map_err(|fault| fault.at(&self.path))?.map(str::to_owned)
+            }
+            Source::Folder(folder) => folder.chat_template()?,
+        };
+        let compile = |text: String| ChatTemplate::new(text).map_err(|fault| fault.at(&self.path));
+        source.map(compile).transpose()
     }
 
     /// Tokens that end a text: the end-of-sequence tokens of all the model's files, and end-of-turn tokens.

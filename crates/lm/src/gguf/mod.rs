@@ -115,6 +115,14 @@ impl Gguf {
         })
     }
 
+    /// Yes or no.
+    pub(crate) fn flag(&self, key: &str) -> Result<Option<bool>, Fault> {
+        self.get(key, "true or false", |value| match value {
+            Value::Bool(flag) => Some(*flag),
+            _ => None,
+        })
+    }
+
     /// A list of any kind.
     pub(crate) fn list(&self, key: &str) -> Result<Option<&List>, Fault> {
         self.get(key, "a list", |value| match value {

@@ -1,0 +1,25 @@
+//! SentencePiece's scored pieces as ranked merges.
+
+use std::collections::HashMap;
+
+/// Every way to put a piece together from two others, best score first.
+///
+/// SentencePiece merges the adjacent pair whose result scores highest; byte-pair encoding merges the pair that ranks
+/// first. Ranking pairs by their result's score, then by their parts' lengths, makes the two the same, in the order
+/// that transformers uses when it converts such a vocabulary.
+pub(super) fn merges<'a>(pieces: &[(&'a str, f32)]) -> Vec<(&'a str, &'a str)> {
+    let ids: HashMap<&str, usize> = pieces.iter().enumerate().map(|(id, (text, _))| (*text, id)).collect();
+    let mut ranked = Vec::new();
+    for (text, score) in pieces {
+        let cuts = text.char_indices().skip(1).map(|(cut, _)| text.split_at(cut));
+        let known = cuts.filter_map(|(left, right)| Some((*ids.get(left)?, *ids.get(right)?, left, right)));
+        let mut ways: Vec<_> = known.collect();
+        ways.sort_by_key(|(left, right, _, _)| (*left, *right));
+        ranked.extend(ways.into_iter().map(|(_, _, left, right)| (*score, left, right)));
+    }
+    ranked.sort_by(|a, b| {
+        let lengths = |way: &(f32, &str, &str)| (way.1.chars().count(), way.2.chars().count());
+        b.0.total_cmp(&a.0).then_with(|| lengths(b).cmp(&lengths(a)))
+    });
+    ranked.into_iter().map(|(_, left, right)| (left, right)).collect()
+}

@@ -11,6 +11,7 @@
 //! - [`fixed_point`](mod@fixed_point): where each training method ends on a world
 //! - [`estimate`]: the same figures from samples, when nothing can be enumerated
 //! - [`interval`]: confidence intervals and tests for comparisons paired by prompt
+//! - [`owa`](mod@owa): ordered weighted averages, for fairness between rewards or groups
 //! - [`world`]: prompts × rewrites × responses with everything enumerated: start reading here
 //!
 //! Equation numbers refer to the repository's notes on the method; each file repeats the equations it implements.
@@ -24,6 +25,7 @@ mod error;
 pub mod estimate;
 pub mod fixed_point;
 pub mod interval;
+pub mod owa;
 pub mod rlhf;
 mod stream;
 pub mod variance;

@@ -64,7 +64,7 @@ pub fn fairness(outcomes: &[f64], weights: &OwaWeights) -> Result<Fairness, Erro
 /// Groups that differ in number or are not finite.
 ///
 /// ```
-/// assert_eq!(theory::owa::fairness::price_of_fairness(&[0.5, 0.5], &[0.2, 1.0])?, 0.1);
+/// assert_eq!(theory::owa::fairness::price_of_fairness(&[0.5, 0.5], &[0.25, 1.0])?, 0.125);
 /// # Ok::<(), theory::Error>(())
 /// ```
 pub fn price_of_fairness(fair: &[f64], efficient: &[f64]) -> Result<f64, Error> {

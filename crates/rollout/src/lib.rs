@@ -1,0 +1,16 @@
+//! The world in which a prompter learns: prompts, rewards and what lies between.
+//!
+//! The crate knows nothing of tensors and models: everything in it is a function of text. Verifiers and guard rails are
+//! pure; files are read only in [`data`].
+//!
+//! # Layout
+//! - [`data`]: prompts and how they are read, split and made.
+//! - [`reward`]: the seam between a response and its score, and the verifiers that need no model.
+//!
+//! Start reading at [`reward::Reward`].
+
+pub mod data;
+mod error;
+pub mod reward;
+
+pub use error::Error;

@@ -1,0 +1,94 @@
+//! Rewards: how good a response is as an answer to the user's own prompt.
+//!
+//! A reward is always scored against the prompt x, never against the rewrite x' that the target read. [`Reward`] is the
+//! seam; the [`Verifier`]s behind it need no model and are pure functions of one exchange.
+
+pub mod constraint;
+mod constraints;
+mod json_schema;
+mod language;
+mod length;
+mod number;
+mod text;
+mod verifier;
+
+use std::borrow::Cow;
+
+use crate::Error;
+use crate::data::Record;
+
+pub use constraints::{Constraints, Merge, Strictness};
+pub use json_schema::JsonSchema;
+pub use language::{Language, detect, passes_for_english};
+pub use length::{Length, LengthUnit};
+pub use number::{ExactNumber, Number};
+pub use text::{Contains, ExactMatch, LetterCase, Matches, Wanted};
+pub use verifier::{Verifier, Verify};
+
+/// What happened to one prompt.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange<'a> {
+    /// The user's prompt x.
+    pub prompt: &'a str,
+    /// The rewrite x' that the target read; x itself where nothing was rewritten.
+    pub rewrite: &'a str,
+    /// The target's response y.
+    pub response: &'a str,
+    /// The prompt's record, with whatever the reward needs to know.
+    pub record: &'a Record,
+}
+
+/// A reward with the parts it is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Score {
+    /// The reward.
+    pub value: f64,
+    /// Named figures behind it, for reports; a name may occur more than once.
+    pub parts: Vec<Part>,
+}
+
+/// One figure behind a reward.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// What it measures.
+    pub name: Cow<'static, str>,
+    /// Its value.
+    pub value: f64,
+}
+
+impl Score {
+    /// A reward without parts.
+    pub fn plain(value: f64) -> Score {
+        Score { value, parts: Vec::new() }
+    }
+
+    /// 1 where the answer is yes, else 0.
+    pub fn binary(yes: bool) -> Score {
+        Score::plain(f64::from(u8::from(yes)))
+    }
+}
+
+/// Scores exchanges in batches. Concurrency lives inside the implementation.
+pub trait Reward {
+    /// One score for each exchange, in order.
+    fn score(&mut self, batch: &[Exchange<'_>]) -> Result<Vec<Score>, Error>;
+}
+
+#[cfg(test)]
+mod fixture {
+    //! Exchanges for tests.
+
+    use serde_json::Value;
+
+    use super::Exchange;
+    use crate::data::{Prompt, Record};
+
+    pub(super) fn record(fields: Value) -> Record {
+        let Value::Object(fields) = fields else { panic!("fields are an object") };
+        Record { id: "p1".to_owned(), prompt: Prompt::Text("x".to_owned()), fields }
+    }
+
+    pub(super) fn respond<'a>(record: &'a Record, response: &'a str) -> Exchange<'a> {
+        Exchange { prompt: record.prompt.text(), rewrite: "x'", response, record }
+    }
+}

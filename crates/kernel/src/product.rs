@@ -178,9 +178,8 @@ struct Plan {
     panels: usize,
     blocks_per_task: usize,
     panels_per_task: usize,
-    /// Panels that one tile walks side by side: with few rows the weights come from memory, and several streams keep
-    /// more loads in flight than one.
-    side_by_side: usize,
+    /// Panels before the next block of rows: one, which then is still in cache, unless there is only one block.
+    panels_at_once: usize,
 }
 
 impl Plan {
@@ -189,13 +188,9 @@ impl Plan {
         let block_bytes = (x.block_height() * x.groups() * size_of::<u32>()).max(1);
         let block_groups = blocks.div_ceil((ROWS_IN_CACHE / block_bytes).max(1));
         let panel_groups = if threads == 1 { 1 } else { (threads * TASKS_PER_THREAD).div_ceil(block_groups) };
-        let side_by_side = match x.rows() {
-            1 => 4,
-            2..=4 => 2,
-            _ => 1,
-        };
         let panels_per_task = panels.div_ceil(panel_groups);
-        Plan { blocks, panels, blocks_per_task: blocks.div_ceil(block_groups), panels_per_task, side_by_side }
+        let panels_at_once = if blocks == 1 { panels_per_task } else { 1 };
+        Plan { blocks, panels, blocks_per_task: blocks.div_ceil(block_groups), panels_per_task, panels_at_once }
     }
 
     fn tasks(&self) -> usize {
@@ -210,10 +205,10 @@ impl Plan {
         let part = |index: usize, size: usize, end: usize| index * size..((index + 1) * size).min(end);
         let blocks = part(task / self.panel_tasks(), self.blocks_per_task, self.blocks);
         let panels = part(task % self.panel_tasks(), self.panels_per_task, self.panels);
-        for first in panels.clone().step_by(self.side_by_side) {
+        for first in panels.clone().step_by(self.panels_at_once) {
             for block in blocks.clone() {
                 // SAFETY: each task has its own blocks and panels.
-                unsafe { call.tiles(block, first..panels.end.min(first + self.side_by_side)) };
+                unsafe { call.tiles(block, first..panels.end.min(first + self.panels_at_once)) };
             }
         }
     }

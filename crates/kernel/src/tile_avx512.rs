@@ -14,25 +14,40 @@ use crate::PANEL;
 use crate::interleave::Precision;
 use crate::product::{Call, LowRank};
 
-/// Vectors of a panel.
-const VECTORS: usize = 3;
-
 /// f32 lanes of a vector.
 const LANES: usize = 16;
 
-/// How many groups ahead tiles of few rows, which wait for memory, ask for weights.
-const PREFETCH: usize = 16;
+/// Vectors of a panel.
+const PANEL_VECTORS: usize = PANEL / LANES;
 
-/// Sums of a tile: rows × panels × vectors.
-type Sums<T, const ROWS: usize, const PANELS: usize> = [[[T; VECTORS]; PANELS]; ROWS];
+/// The most vectors of sums in a tile: with the operands they fill 32 registers.
+const MAX_SUMS: usize = 27;
 
-/// The most panels that a tile of so many rows walks side by side, with all sums in registers.
-pub(crate) fn side_by_side(rows: usize) -> usize {
-    match rows {
-        1 => 4,
-        2..=4 => 2,
-        _ => 1,
-    }
+/// Up to this many rows a tile waits for weights all the time, and asks for them `GROUPS_AHEAD` groups before it needs
+/// them, in all its streams.
+const FEW_ROWS: usize = 4;
+const GROUPS_AHEAD: usize = 16;
+
+/// Up to this many blocks it pays to fetch the next panel from memory while the blocks multiply with one.
+const FEW_BLOCKS: usize = 8;
+
+/// Sums of a tile: rows × vectors.
+type Sums<T, const ROWS: usize, const VECTORS: usize> = [[T; VECTORS]; ROWS];
+
+/// The vectors of a tile of so many rows where `left` are to be computed: a panel, part of the last one, or several:
+/// with few rows the weights come from memory, and several streams keep more loads in flight than one.
+fn vectors(rows: usize, left: usize) -> usize {
+    [12, 6, 3, 2].into_iter().find(|&vectors| vectors <= left && rows * vectors <= MAX_SUMS).unwrap_or(1)
+}
+
+/// Calls `$tile.compute::<rows, vectors>()` for the listed combinations.
+macro_rules! dispatch {
+    ($tile:ident, $height:expr, $vectors:expr, $($rows:literal: $($count:literal)+,)+) => {
+        match ($height, $vectors) {
+            $($(($rows, $count) => $tile.compute::<$rows, $count>(),)+)+
+            (height, vectors) => unreachable!("no tile of {height} rows by {vectors} vectors"),
+        }
+    };
 }
 
 /// Computes the outputs of some panels for one block of rows.
@@ -41,86 +56,107 @@ pub(crate) fn side_by_side(rows: usize) -> usize {
 /// No other thread may work on these panels of this block, and the machine must have [`Isa::Avx512`](crate::Isa).
 pub(crate) unsafe fn tiles(call: &Call<'_>, block: usize, panels: Range<usize>) {
     let (height, _) = call.x.block(block);
-    let mut panel = panels.start;
-    while panel < panels.end {
-        // The largest power of two that fits.
-        let count = 1 << side_by_side(height).min(panels.end - panel).ilog2();
-        let tile = Tile { call, block, panel };
-        // SAFETY: the machine has the features; block and panels are in bounds and this thread's.
+    let end = call.weight.outputs().div_ceil(LANES).min(panels.end * PANEL_VECTORS);
+    let mut first = panels.start * PANEL_VECTORS;
+    while first < end {
+        let count = vectors(height, end - first);
+        let tile = Tile { call, block, panel: first / PANEL_VECTORS, first };
+        // SAFETY: the machine has the features; block and vectors are in bounds and this thread's.
         unsafe {
-            match (height, count) {
-                (1, 4) => tile.compute::<1, 4>(),
-                (1, 2) => tile.compute::<1, 2>(),
-                (1, _) => tile.compute::<1, 1>(),
-                (2, 2) => tile.compute::<2, 2>(),
-                (2, _) => tile.compute::<2, 1>(),
-                (3, 2) => tile.compute::<3, 2>(),
-                (3, _) => tile.compute::<3, 1>(),
-                (4, 2) => tile.compute::<4, 2>(),
-                (4, _) => tile.compute::<4, 1>(),
-                (5, _) => tile.compute::<5, 1>(),
-                (6, _) => tile.compute::<6, 1>(),
-                (7, _) => tile.compute::<7, 1>(),
-                (8, _) => tile.compute::<8, 1>(),
-                _ => tile.compute::<9, 1>(),
-            }
+            dispatch!(tile, height, count,
+                1: 1 2 3 6 12,
+                2: 1 2 3 6 12,
+                3: 1 2 3 6,
+                4: 1 2 3 6,
+                5: 1 2 3,
+                6: 1 2 3,
+                7: 1 2 3,
+                8: 1 2 3,
+                9: 1 2 3,
+            );
         }
-        panel += count;
+        first += count;
     }
 }
 
-/// A block of rows by some panels from `panel` on.
+/// A block of rows by some vectors of outputs from `first` on, which stands in panel `panel`.
 struct Tile<'a> {
     call: &'a Call<'a>,
     block: usize,
     panel: usize,
+    first: usize,
 }
 
 /// The operands of a tile's sums, as pointers: `groups` groups of rows at `x`, and of panels at `weights` and every
-/// `stride` words after it.
+/// `stride` words after it. Meanwhile the tile asks for weights at `ahead`, moving on by `ahead_step` words a group if
+/// that is not 0.
 #[derive(Clone, Copy)]
 struct Operands {
     x: *const u32,
     weights: *const u32,
     stride: usize,
     groups: usize,
+    ahead: *const u32,
+    ahead_step: usize,
 }
 
-/// One tile of sums for each precision: a broadcast word of x times a vector of weights, added to a vector of sums.
+/// Words from a panel's group to a vector's part of it.
+fn offset(vector: usize, stride: usize) -> usize {
+    vector / PANEL_VECTORS * stride + vector % PANEL_VECTORS * LANES
+}
+
+/// The sums of a tile for each precision: a broadcast word of x times a vector of weights, added to a vector of sums.
 macro_rules! sums {
     ($name:ident, $number:ty, $zero:ident, $broadcast:expr, $load:expr, $step:expr) => {
         /// # Safety
-        /// The operands must be in bounds: `ROWS` rows and `PANELS` panels.
-        #[inline]
+        /// The operands must be in bounds, with `ROWS` rows and `VECTORS` vectors of outputs.
+        // Not inlined, and sums leave only at the end: otherwise the compiler keeps them in memory, not in registers.
+        #[inline(never)]
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vnni")]
-        unsafe fn $name<const ROWS: usize, const PANELS: usize>(operands: Operands) -> Sums<$number, ROWS, PANELS> {
-            let Operands { mut x, mut weights, stride, groups } = operands;
-            let mut sums = [[[$zero(); VECTORS]; PANELS]; ROWS];
+        unsafe fn $name<const ROWS: usize, const VECTORS: usize>(
+            operands: Operands,
+            result: &mut Sums<$number, ROWS, VECTORS>,
+        ) {
+            let Operands { mut x, mut weights, stride, groups, mut ahead, ahead_step } = operands;
+            let mut sums = [[$zero(); VECTORS]; ROWS];
             for _ in 0..groups {
-                for panel in 0..PANELS {
-                    if ROWS <= 4 {
-                        for vector in 0..VECTORS {
-                            let ahead = weights.wrapping_add(panel * stride + PREFETCH * PANEL + vector * LANES);
-                            _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
-                        }
+                if ahead_step > 0 {
+                    for line in 0..if ROWS <= FEW_ROWS { VECTORS } else { 1 } {
+                        _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(offset(line, stride)).cast());
                     }
+                    ahead = ahead.wrapping_add(ahead_step);
+                }
+                if ROWS > VECTORS {
                     let mut loaded = [$zero(); VECTORS];
                     for vector in 0..VECTORS {
-                        // SAFETY: the caller promises that the panels are in bounds.
-                        loaded[vector] = unsafe { $load(weights.add(panel * stride + vector * LANES)) };
+                        // SAFETY: the caller promises that the weights are in bounds.
+                        loaded[vector] = unsafe { $load(weights.add(offset(vector, stride))) };
                     }
                     for row in 0..ROWS {
                         // SAFETY: the caller promises that the rows are in bounds.
                         let x = $broadcast(unsafe { *x.add(row) });
                         for vector in 0..VECTORS {
-                            sums[row][panel][vector] = $step(sums[row][panel][vector], x, loaded[vector]);
+                            sums[row][vector] = $step(sums[row][vector], x, loaded[vector]);
+                        }
+                    }
+                } else {
+                    let mut broadcast = [$zero(); ROWS];
+                    for row in 0..ROWS {
+                        // SAFETY: the caller promises that the rows are in bounds.
+                        broadcast[row] = $broadcast(unsafe { *x.add(row) });
+                    }
+                    for vector in 0..VECTORS {
+                        // SAFETY: the caller promises that the weights are in bounds.
+                        let loaded = unsafe { $load(weights.add(offset(vector, stride))) };
+                        for row in 0..ROWS {
+                            sums[row][vector] = $step(sums[row][vector], broadcast[row], loaded);
                         }
                     }
                 }
                 x = x.wrapping_add(ROWS);
                 weights = weights.wrapping_add(PANEL);
             }
-            sums
+            *result = sums;
         }
     };
 }
@@ -158,19 +194,24 @@ sums!(
 
 impl Tile<'_> {
     /// # Safety
-    /// The machine must have the features, the block `ROWS` rows and the weight `PANELS` panels from the first on, and
-    /// no other thread may work on this tile.
+    /// The machine must have the features, the block `ROWS` rows and the weight `VECTORS` vectors of outputs from the
+    /// first on, and no other thread may work on this tile.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vnni")]
-    unsafe fn compute<const ROWS: usize, const PANELS: usize>(&self) {
-        let operands = self.operands::<ROWS, PANELS>();
+    unsafe fn compute<const ROWS: usize, const VECTORS: usize>(&self) {
+        let operands = self.operands::<ROWS, VECTORS>();
+        let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
         // SAFETY: `operands` checked the bounds.
-        let mut sums = unsafe {
+        unsafe {
             match self.call.x.precision() {
-                Precision::F32 => sums_f32::<ROWS, PANELS>(operands),
-                Precision::Bf16 => sums_bf16::<ROWS, PANELS>(operands),
-                Precision::Int8 => self.scaled(sums_int8::<ROWS, PANELS>(operands)),
+                Precision::F32 => sums_f32(operands, &mut sums),
+                Precision::Bf16 => sums_bf16(operands, &mut sums),
+                Precision::Int8 => {
+                    let mut integers = [[_mm512_setzero_si512(); VECTORS]; ROWS];
+                    sums_int8(operands, &mut integers);
+                    sums = self.scaled(integers);
+                }
             }
-        };
+        }
         if let Some(low_rank) = &self.call.epilogue.low_rank {
             self.add_low_rank(low_rank, &mut sums);
         }
@@ -179,38 +220,43 @@ impl Tile<'_> {
     }
 
     /// The operands of the tile's sums, after checking that they are in bounds.
-    fn operands<const ROWS: usize, const PANELS: usize>(&self) -> Operands {
-        let groups = self.call.x.groups();
+    fn operands<const ROWS: usize, const VECTORS: usize>(&self) -> Operands {
+        let (blocks, groups) = (self.call.x.blocks(), self.call.x.groups());
         let (height, x) = self.call.x.block(self.block);
-        let (weights, stride) = (self.call.weight.words_from(self.panel), self.call.weight.panel_stride());
+        let stride = self.call.weight.panel_stride();
+        let weights = &self.call.weight.words_from(self.panel)[self.first % PANEL_VECTORS * LANES..];
         assert!(height == ROWS && x.len() == ROWS * groups);
-        assert!(weights.len() >= (PANELS - 1) * stride + groups * PANEL);
-        Operands { x: x.as_ptr(), weights: weights.as_ptr(), stride, groups }
+        assert!(groups == 0 || weights.len() >= offset(VECTORS - 1, stride) + (groups - 1) * PANEL + LANES);
+        let (ahead, ahead_step) = match blocks {
+            1 if ROWS <= FEW_ROWS => (GROUPS_AHEAD * PANEL, PANEL),
+            // The blocks of rows share the prefetching of the next panel.
+            2..=FEW_BLOCKS => (stride + self.block * groups * PANEL / blocks, PANEL / blocks),
+            _ => (0, 0),
+        };
+        let (x, weights) = (x.as_ptr(), weights.as_ptr());
+        Operands { x, weights, stride, groups, ahead: weights.wrapping_add(ahead), ahead_step }
     }
 
     /// Sums of 8-bit products as the numbers they stand for.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vnni")]
-    fn scaled<const ROWS: usize, const PANELS: usize>(
+    fn scaled<const ROWS: usize, const VECTORS: usize>(
         &self,
-        sums: Sums<__m512i, ROWS, PANELS>,
-    ) -> Sums<__m512, ROWS, PANELS> {
+        sums: Sums<__m512i, ROWS, VECTORS>,
+    ) -> Sums<__m512, ROWS, VECTORS> {
         let row_scales = self.call.x.block_scales(self.block);
         let (scales, offsets) = self.call.weight.quantisation_from(self.panel);
-        let (scales, offsets) = (&scales.as_chunks::<LANES>().0[..PANELS * VECTORS], offsets.as_chunks::<LANES>().0);
-        let mut scaled = [[[_mm512_setzero_ps(); VECTORS]; PANELS]; ROWS];
-        for panel in 0..PANELS {
-            for vector in 0..VECTORS {
-                let index = panel * VECTORS + vector;
-                // SAFETY: the pointers are those of whole vectors.
-                let offset = unsafe { _mm512_loadu_si512(offsets[index].as_ptr().cast()) };
-                // SAFETY: as above.
-                let scale = unsafe { _mm512_loadu_ps(scales[index].as_ptr()) };
-                for row in 0..ROWS {
-                    let sum = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[row][panel][vector], offset));
-                    let scale = _mm512_mul_ps(scale, _mm512_set1_ps(row_scales[row]));
-                    scaled[row][panel][vector] = _mm512_mul_ps(sum, scale);
-                }
+        let part = self.first % PANEL_VECTORS;
+        let (scales, offsets) = (&scales.as_chunks::<LANES>().0[part..], &offsets.as_chunks::<LANES>().0[part..]);
+        let mut scaled = [[_mm512_setzero_ps(); VECTORS]; ROWS];
+        for vector in 0..VECTORS {
+            // SAFETY: the pointer is that of a whole vector.
+            let offset = unsafe { _mm512_loadu_si512(offsets[vector].as_ptr().cast()) };
+            // SAFETY: as above.
+            let scale = unsafe { _mm512_loadu_ps(scales[vector].as_ptr()) };
+            for row in 0..ROWS {
+                let sum = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[row][vector], offset));
+                scaled[row][vector] = _mm512_mul_ps(sum, _mm512_mul_ps(scale, _mm512_set1_ps(row_scales[row])));
             }
         }
         scaled
@@ -218,27 +264,25 @@ impl Tile<'_> {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vnni")]
-    fn add_low_rank<const ROWS: usize, const PANELS: usize>(
+    fn add_low_rank<const ROWS: usize, const VECTORS: usize>(
         &self,
         low_rank: &LowRank<'_>,
-        sums: &mut Sums<__m512, ROWS, PANELS>,
+        sums: &mut Sums<__m512, ROWS, VECTORS>,
     ) {
         let rank = low_rank.u.width();
         let first_row = self.block * self.call.x.block_height();
         let u: [*const f32; ROWS] = std::array::from_fn(|row| low_rank.u.row(first_row + row).as_ptr());
-        let (b, stride) = (low_rank.b.words_from(self.panel), low_rank.b.panel_stride());
-        assert!(b.len() >= (PANELS - 1) * stride + rank * PANEL);
-        let b: *const f32 = b.as_ptr().cast();
+        let stride = low_rank.b.panel_stride();
+        let b = &low_rank.b.words_from(self.panel)[self.first % PANEL_VECTORS * LANES..];
+        assert!(rank == 0 || b.len() >= offset(VECTORS - 1, stride) + (rank - 1) * PANEL + LANES);
         for j in 0..rank {
-            for panel in 0..PANELS {
-                for vector in 0..VECTORS {
-                    // SAFETY: in bounds as asserted.
-                    let b = unsafe { _mm512_loadu_ps(b.add(panel * stride + j * PANEL + vector * LANES)) };
-                    for row in 0..ROWS {
-                        // SAFETY: each row of u has `rank` numbers.
-                        let u = _mm512_set1_ps(unsafe { *u[row].add(j) });
-                        sums[row][panel][vector] = _mm512_fmadd_ps(u, b, sums[row][panel][vector]);
-                    }
+            for vector in 0..VECTORS {
+                // SAFETY: in bounds as asserted.
+                let b = unsafe { _mm512_loadu_ps(b.as_ptr().cast::<f32>().add(offset(vector, stride) + j * PANEL)) };
+                for row in 0..ROWS {
+                    // SAFETY: each row of u has `rank` numbers.
+                    let u = _mm512_set1_ps(unsafe { *u[row].add(j) });
+                    sums[row][vector] = _mm512_fmadd_ps(u, b, sums[row][vector]);
                 }
             }
         }
@@ -248,33 +292,31 @@ impl Tile<'_> {
     /// No other thread may work on this tile.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vnni")]
-    unsafe fn store<const ROWS: usize, const PANELS: usize>(&self, sums: &Sums<__m512, ROWS, PANELS>) {
+    unsafe fn store<const ROWS: usize, const VECTORS: usize>(&self, sums: &Sums<__m512, ROWS, VECTORS>) {
         let outputs = self.call.weight.outputs();
         let first_row = self.block * self.call.x.block_height();
-        for panel in 0..PANELS {
-            for vector in 0..VECTORS {
-                let first = (self.panel + panel) * PANEL + vector * LANES;
-                let width = outputs.saturating_sub(first).min(LANES);
-                if width == 0 {
-                    continue;
+        for vector in 0..VECTORS {
+            let first = (self.first + vector) * LANES;
+            let width = outputs.saturating_sub(first).min(LANES);
+            if width == 0 {
+                break;
+            }
+            let mask = u16::MAX >> (LANES - width);
+            let mut bias = _mm512_setzero_ps();
+            if let Some(all) = self.call.epilogue.bias {
+                // SAFETY: the mask keeps the load inside the slice.
+                bias = unsafe { _mm512_maskz_loadu_ps(mask, all[first..].as_ptr()) };
+            }
+            for row in 0..ROWS {
+                // SAFETY: this thread alone works on the tile.
+                let out = unsafe { self.call.out.part((first_row + row) * outputs + first, width) };
+                let mut sum = _mm512_add_ps(sums[row][vector], bias);
+                if self.call.epilogue.accumulate {
+                    // SAFETY: the mask keeps the load inside `out`.
+                    sum = _mm512_add_ps(sum, unsafe { _mm512_maskz_loadu_ps(mask, out.as_ptr()) });
                 }
-                let mask = u16::MAX >> (LANES - width);
-                let mut bias = _mm512_setzero_ps();
-                if let Some(all) = self.call.epilogue.bias {
-                    // SAFETY: the mask keeps the load inside the slice.
-                    bias = unsafe { _mm512_maskz_loadu_ps(mask, all[first..].as_ptr()) };
-                }
-                for row in 0..ROWS {
-                    // SAFETY: this thread alone works on the tile.
-                    let out = unsafe { self.call.out.part((first_row + row) * outputs + first, width) };
-                    let mut sum = _mm512_add_ps(sums[row][panel][vector], bias);
-                    if self.call.epilogue.accumulate {
-                        // SAFETY: the mask keeps the load inside `out`.
-                        sum = _mm512_add_ps(sum, unsafe { _mm512_maskz_loadu_ps(mask, out.as_ptr()) });
-                    }
-                    // SAFETY: the mask keeps the store inside `out`.
-                    unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr(), mask, sum) };
-                }
+                // SAFETY: the mask keeps the store inside `out`.
+                unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr(), mask, sum) };
             }
         }
     }

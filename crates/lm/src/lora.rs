@@ -34,6 +34,11 @@ impl LoraShape {
         LoraShape { rank, alpha, targets, heads, dimensions, layers: architecture.layers, hidden: architecture.hidden }
     }
 
+    /// Whether an adapter of this shape belongs to models of this architecture.
+    pub fn fits(&self, architecture: &Architecture) -> bool {
+        *self == LoraShape::new(architecture, self.rank, self.alpha, &self.targets, self.heads)
+    }
+
     /// Factor on B A.
     pub fn scale(&self) -> f32 {
         self.alpha / self.rank as f32

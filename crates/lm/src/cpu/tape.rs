@@ -1,0 +1,155 @@
+//! What a scored batch keeps for its backward pass.
+
+use half::bf16;
+use kernel::{Pool, Precision};
+
+use super::batch::{Batch, KvStore};
+use super::forward::Activations;
+use super::head::HeadScores;
+use crate::{Group, LoraShape, ScoreOptions, Token};
+
+/// The tape of one [`score_with_tape`](crate::Engine::score_with_tape): one chunk a packed batch.
+pub struct Tape {
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) shape: LoraShape,
+    pub(super) options: ScoreOptions,
+}
+
+/// One packed batch: as many groups as fit the row limit.
+pub(super) struct Chunk {
+    pub(super) batch: Batch,
+    pub(super) store: KvStore,
+    pub(super) states: States,
+    pub(super) head: HeadScores,
+    /// Residual stream after the last layer at the states (states × hidden), before and after the final norm.
+    pub(super) last: Vec<f32>,
+    pub(super) normed: Vec<f32>,
+    pub(super) layers: Vec<KeptLayer>,
+}
+
+/// The rows whose hidden state is read, and what is read there.
+#[derive(Default)]
+pub(super) struct States {
+    /// Row of each state in the batch.
+    pub(super) rows: Vec<usize>,
+    /// Tokens whose log-probability is wanted at each state.
+    pub(super) wanted: Vec<Vec<Token>>,
+    /// [group][continuation][token]: where its log-probability lies, (state, place among the wanted).
+    pub(super) places: Vec<Vec<Vec<(usize, usize)>>>,
+    /// [group][continuation]: the state of the continuation's last token, when heads read it.
+    pub(super) last: Vec<Vec<usize>>,
+}
+
+impl States {
+    /// Lay out the states of one group: the prefix's last row predicts every first token.
+    pub(super) fn push(&mut self, group: &Group, prefix_last: usize, starts: &[usize], with_last: bool) {
+        let shared = self.state(prefix_last);
+        let mut places = Vec::with_capacity(group.continuations.len());
+        let mut last = Vec::with_capacity(group.continuations.len());
+        for (continuation, &start) in group.continuations.iter().zip(starts) {
+            let mut state = shared;
+            let mut line = Vec::with_capacity(continuation.len());
+            for (index, &token) in continuation.iter().enumerate() {
+                if index > 0 {
+                    state = self.state(start + index - 1);
+                }
+                self.wanted[state].push(token);
+                line.push((state, self.wanted[state].len() - 1));
+            }
+            if with_last && !continuation.is_empty() {
+                state = self.state(start + continuation.len() - 1);
+            }
+            places.push(line);
+            last.push(state);
+        }
+        self.places.push(places);
+        self.last.push(last);
+    }
+
+    /// [group][continuation] → number of scored tokens.
+    pub(super) fn lengths(&self) -> impl Iterator<Item = Vec<usize>> + '_ {
+        self.places.iter().map(|group| group.iter().map(Vec::len).collect())
+    }
+
+    fn state(&mut self, row: usize) -> usize {
+        self.rows.push(row);
+        self.wanted.push(Vec::new());
+        self.rows.len() - 1
+    }
+}
+
+/// A layer's activations between forward and backward.
+pub(super) enum KeptLayer {
+    /// Only the residual stream at its entry: the rest is computed again.
+    Entry(Vec<f32>),
+    /// All that backward reads.
+    All(Box<KeptActivations>),
+}
+
+/// Queries, keys and what the softmax depends on stay f32, for probabilities are recomputed from them; the rest is kept
+/// in the precision the products read it in.
+pub(super) struct KeptActivations {
+    exact: [Vec<f32>; 7],
+    u: [Vec<f32>; 4],
+    rounded: [Kept; 6],
+}
+
+enum Kept {
+    F32(Vec<f32>),
+    Bf16(Vec<bf16>),
+}
+
+impl Kept {
+    fn store(pool: &Pool, values: &[f32], precision: Precision) -> Kept {
+        match precision {
+            Precision::F32 => Kept::F32(values.to_vec()),
+            Precision::Bf16 | Precision::Int8 => {
+                let mut out = vec![bf16::ZERO; values.len()];
+                kernel::to_bf16(pool, values, &mut out);
+                Kept::Bf16(out)
+            }
+        }
+    }
+
+    fn restore(&self, pool: &Pool, out: &mut Vec<f32>) {
+        match self {
+            Kept::F32(values) => out.clone_from(values),
+            Kept::Bf16(values) => {
+                out.resize(values.len(), 0.0);
+                kernel::from_bf16(pool, values, out);
+            }
+        }
+    }
+}
+
+impl KeptActivations {
+    pub(super) fn keep(pool: &Pool, a: &Activations, precision: Precision) -> KeptActivations {
+        let exact = [&a.entry, &a.middle, &a.queries, &a.keys, &a.log_sums, &a.raw_queries, &a.raw_keys];
+        let rounded = [&a.values, &a.attended, &a.gate, &a.up, &a.attention_out, &a.feed_forward_out];
+        let rounded = rounded.map(|values| Kept::store(pool, values, precision));
+        KeptActivations { exact: exact.map(Vec::clone), u: a.u.clone(), rounded }
+    }
+
+    pub(super) fn restore(&self, pool: &Pool, a: &mut Activations) {
+        let exact = [
+            &mut a.entry,
+            &mut a.middle,
+            &mut a.queries,
+            &mut a.keys,
+            &mut a.log_sums,
+            &mut a.raw_queries,
+            &mut a.raw_keys,
+        ];
+        for (out, kept) in exact.into_iter().zip(&self.exact) {
+            out.clone_from(kept);
+        }
+        let rounded =
+            [&mut a.values, &mut a.attended, &mut a.gate, &mut a.up, &mut a.attention_out, &mut a.feed_forward_out];
+        for (out, kept) in rounded.into_iter().zip(&self.rounded) {
+            kept.restore(pool, out);
+        }
+        for (out, kept) in a.u.iter_mut().zip(&self.u) {
+            out.clone_from(kept);
+        }
+    }
+}

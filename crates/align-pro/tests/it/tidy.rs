@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use crate::support::repository;
 
 /// Which crate may use which. A new edge is a decision: it belongs into ARCHITECTURE.md first.
-const EDGES: [(&str, &[&str]); 5] = [
-    ("align-pro", &["lm", "objective", "theory"]),
+const EDGES: [(&str, &[&str]); 6] = [
+    ("align-pro", &["lm", "objective", "rollout", "theory"]),
     ("kernel", &[]),
     ("lm", &["kernel"]),
     ("objective", &[]),
+    ("rollout", &["lm", "objective", "theory"]),
     ("theory", &["objective"]),
 ];
 

@@ -24,17 +24,25 @@ def dequantised(path, out):
     return model.eval()
 
 
-def greedy(model, prompt, length, stop):
-    """The most likely continuation, one sequence alone, and the smallest lead any of its tokens had."""
-    tokens, lead = list(prompt), float("inf")
-    step, cache = torch.tensor([tokens]), None
-    with torch.no_grad():
-        while len(tokens) - len(prompt) < length:
-            output = model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            best = output.logits[0, -1].topk(2)
-            lead = min(lead, (best.values[0] - best.values[1]).item())
-            tokens.append(best.indices[0].item())
-            if tokens[-1] == stop:
-                break
-            step, cache = torch.tensor([tokens[-1:]]), output.past_key_values
-    return tokens[len(prompt):], lead
+def greedy(model, prompts, length, stop):
+    """For each prompt the most likely continuation, and the smallest lead any of its tokens had.
+
+    Prompts run side by side, shorter ones padded on the left and masked.
+    """
+    longest = max(map(len, prompts))
+    ids = torch.tensor([[stop] * (longest - len(prompt)) + prompt for prompt in prompts])
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    found, leads, cache = [[] for _ in prompts], [float("inf")] * len(prompts), None
+    for _ in range(length):
+        with torch.no_grad():
+            output = model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
+                           use_cache=True, logits_to_keep=1)
+        best, cache = output.logits[:, -1].topk(2), output.past_key_values
+        for row, tokens in enumerate(found):
+            if stop not in tokens:
+                tokens.append(best.indices[row, 0].item())
+                leads[row] = min(leads[row], (best.values[row, 0] - best.values[row, 1]).item())
+        ids, positions = best.indices[:, :1], positions[:, -1:] + 1
+        mask = torch.cat([mask, torch.ones_like(ids)], dim=-1)
+    return list(zip(found, leads))

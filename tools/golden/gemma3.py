@@ -57,9 +57,7 @@ if __name__ == "__main__":
     write_json(FOLDER / "tokenizer.json", {"header": header(SCRIPT, None), "texts": texts})
     model = dequantised(sys.argv[1], sys.argv[2])
     scores_golden(model, tokenizer)
-    entries = []
-    for opening in OPENINGS[:10]:
-        prompt = [BEGIN, *tokenizer.encode(opening)]
-        tokens, lead = greedy(model, prompt, 24, END)
-        entries.append({"prompt": prompt, "tokens": tokens, "smallest_lead": rounded(lead, 4), "text": tokenizer.decode(tokens)})
+    prompts = [[BEGIN, *tokenizer.encode(opening)] for opening in OPENINGS[:10]]
+    entries = [{"prompt": prompt, "tokens": tokens, "smallest_lead": rounded(lead, 4), "text": tokenizer.decode(tokens)}
+               for prompt, (tokens, lead) in zip(prompts, greedy(model, prompts, 24, END))]
     write_json(FOLDER / "greedy.json", {"header": header(SCRIPT, None, dtype="float32"), "prompts": entries})

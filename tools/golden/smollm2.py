@@ -85,10 +85,8 @@ def scores_golden(model, tokenizer):
 
 def greedy_golden(model, tokenizer):
     prompts = [chat(tokenizer, [("user", question)]) for question in QUESTIONS] + [encode(tokenizer, text) for text in OPENINGS]
-    entries = []
-    for prompt in prompts:
-        tokens, lead = greedy(model, prompt, 48, END)
-        entries.append({"prompt": prompt, "tokens": tokens, "smallest_lead": rounded(lead, 4), "text": tokenizer.decode(tokens)})
+    entries = [{"prompt": prompt, "tokens": tokens, "smallest_lead": rounded(lead, 4), "text": tokenizer.decode(tokens)}
+               for prompt, (tokens, lead) in zip(prompts, greedy(model, prompts, 48, END))]
     write_json(FOLDER / "greedy.json", {"header": header(SCRIPT, None, dtype="float32"), "prompts": entries})
 
 

@@ -1,6 +1,11 @@
-"""A byte-level BPE tokenizer with a handful of merges, for the tiny Llama."""
+"""A byte-level BPE tokenizer with a handful of merges, for the tiny Llama, and the ids it gives."""
+
+import json
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from oracle import header, write_json
+from texts import TOKENIZER_TEXTS
 
 LINES = [
     "The quick brown fox jumps over the lazy dog.", "Write three bullet points about the tide tables.",
@@ -18,4 +23,8 @@ def write_tokenizer(folder, vocabulary):
         special_tokens=[AddedToken(text, special=True) for text in SPECIAL])
     tokenizer.train_from_iterator(LINES, trainer)
     assert tokenizer.get_vocab_size() == vocabulary, tokenizer.get_vocab_size()
-    tokenizer.save(str(folder / "tokenizer.json"))
+    path = folder / "tokenizer.json"
+    tokenizer.save(str(path))
+    plain = Tokenizer.from_str(json.dumps(json.loads(path.read_text()) | {"added_tokens": []}))
+    texts = [{"text": text, "ids": plain.encode(text, add_special_tokens=False).ids} for text in TOKENIZER_TEXTS]
+    write_json(folder / "golden-tokenizer.json", {"header": header("tiny_models.py", None), "texts": texts})

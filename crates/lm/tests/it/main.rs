@@ -14,3 +14,6 @@ mod reference;
 
 #[cfg(test)]
 mod checkpoints;
+
+#[cfg(test)]
+mod tokenizers;

@@ -35,7 +35,7 @@ fn every_adapter_gives_the_log_probabilities_of_peft() {
     for name in TINY {
         let checkpoint = open(name);
         let golden = Golden::read(name);
-        let lora = adapter(name, checkpoint.architecture());
+        let lora = adapter(name, checkpoint.architecture(), false);
         let reference = Reference::load(&checkpoint, Some(&lora));
         let score = |prefix: &[u32], continuation: &[u32], temperature: f32| -> Vec<f32> {
             let logits = reference.logits(&[prefix, continuation].concat());

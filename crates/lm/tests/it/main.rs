@@ -16,4 +16,16 @@ mod reference;
 mod checkpoints;
 
 #[cfg(test)]
+mod engines;
+
+#[cfg(test)]
+mod parity;
+
+#[cfg(test)]
+mod gradients;
+
+#[cfg(test)]
+mod invariances;
+
+#[cfg(test)]
 mod tokenizers;

@@ -268,6 +268,7 @@ struct State<'a> {
     /// Scores, then weights, of the current panel.
     scores: Vec<Lanes>,
     maxima: Vec<f32>,
+    corrections: Vec<f32>,
     sums: Vec<Lanes>,
     values: Vec<Lanes>,
 }
@@ -293,6 +294,7 @@ impl<'a> State<'a> {
             queries,
             scores: vec![Lanes::ZERO; rows * PANEL_VECTORS],
             maxima: vec![f32::NEG_INFINITY; rows],
+            corrections: vec![1.0; rows],
             sums: vec![Lanes::ZERO; rows],
             values: vec![Lanes::ZERO; rows * vectors],
         }
@@ -338,6 +340,7 @@ impl<'a> State<'a> {
                 panel: &panel,
                 scores,
                 maxima: &mut self.maxima[rows.clone()],
+                corrections: &mut self.corrections[rows.clone()],
                 sums: &mut self.sums[rows.clone()],
                 values,
             },
@@ -367,10 +370,23 @@ struct Panel<'a> {
 }
 
 impl Panel<'_> {
-    /// The keys of the panel in a range of positions that `seen` covers.
-    #[inline(always)]
-    fn seen_from(&self, positions: Range<usize>) -> Range<usize> {
-        let local = |position: usize| position.saturating_sub(self.start).min(self.seen.end);
-        local(positions.start)..local(positions.end)
+    /// Replaces the scores of keys outside a range of positions, or past the last key, by minus infinity.
+    fn hide_unseen(&self, rows: &mut [f32], sees: Range<usize>) {
+        hide_unseen(rows, sees, self.start, self.seen.end);
+    }
+}
+
+/// Replaces the scores of keys outside a range of positions by minus infinity, in rows of a panel of `len` keys, the
+/// first of which stands at `position`.
+#[inline(always)]
+pub(crate) fn hide_unseen(rows: &mut [f32], sees: Range<usize>, position: usize, len: usize) {
+    let local = |end: usize| end.saturating_sub(position).min(len);
+    let (start, end) = (local(sees.start), local(sees.end));
+    if (start, end) == (0, PANEL) {
+        return;
+    }
+    for row in rows.chunks_exact_mut(PANEL) {
+        row[..start].fill(f32::NEG_INFINITY);
+        row[end..].fill(f32::NEG_INFINITY);
     }
 }

@@ -16,7 +16,7 @@ mod tests;
 use std::ops::Range;
 
 use crate::Pool;
-use crate::attention::{AttentionShape, deal};
+use crate::attention::{AttentionShape, deal, hide_unseen};
 use crate::block_product::{BlockProduct, Left, Out, Right, Update};
 use crate::exponential::exp;
 use crate::kv_cache::{PANEL, PANEL_VECTORS};
@@ -226,16 +226,14 @@ impl Queries {
         };
         for row in task.group.segments.iter().flat_map(|segment| segment.rows.clone()) {
             for head in task.kv_head * group..(task.kv_head + 1) * group {
-                let start = (row * shape.heads + head) * head_dim;
-                let part = |matrix: &'_ [f32]| -> Vec<Lanes> {
-                    matrix[start..start + head_dim].chunks(LANES).map(Lanes::load).collect()
-                };
-                let (d_out, out) = (part(task.d_out), part(tape.out));
-                let products = d_out.iter().zip(&out).map(|(d_out, out)| d_out.zip(*out, |d_out, out| d_out * out));
+                let place = (row * shape.heads + head) * head_dim..(row * shape.heads + head + 1) * head_dim;
+                let products = lanes_of(&task.d_out[place.clone()])
+                    .zip(lanes_of(&tape.out[place.clone()]))
+                    .map(|(d_out, out)| d_out.zip(out, |a, b| a * b));
                 queries.deltas.push(products.fold(Lanes::ZERO, Lanes::plus).sum());
                 queries.log_sums.push(tape.log_sums[row * shape.heads + head]);
-                queries.scaled.extend(part(tape.q).into_iter().map(|q| q.times(shape.scale)));
-                queries.d_out.extend(d_out);
+                queries.scaled.extend(lanes_of(&tape.q[place.clone()]).map(|q| q.times(shape.scale)));
+                queries.d_out.extend(lanes_of(&task.d_out[place]));
             }
         }
         queries
@@ -249,6 +247,11 @@ impl Queries {
             }
         }
     }
+}
+
+/// A row of numbers as vectors, the last one padded with zeros.
+fn lanes_of(row: &[f32]) -> impl Iterator<Item = Lanes> {
+    row.chunks(LANES).map(Lanes::load)
 }
 
 /// Up to [`PANEL`] keys of one key/value head, with their gradients and the weights of a block of queries.
@@ -352,7 +355,7 @@ impl<'a> Panel<'a> {
                 query: position,
                 key: self.position,
                 vectors,
-                seen,
+                len: self.len,
                 log_sums: &queries.log_sums[rows.clone()],
                 deltas: &queries.deltas[rows],
                 weights: &mut self.weights,
@@ -410,8 +413,8 @@ struct Weigh<'a> {
     key: usize,
     /// The vectors of a row that hold scores.
     vectors: Range<usize>,
-    /// The keys that some row sees.
-    seen: Range<usize>,
+    /// The number of keys.
+    len: usize,
     log_sums: &'a [f32],
     deltas: &'a [f32],
     weights: &'a mut [Lanes],
@@ -423,23 +426,20 @@ impl Kernel for Weigh<'_> {
 
     #[inline(always)]
     fn run<A: Arithmetic>(self) {
-        let group = self.shape.group();
-        let rows = self.weights.chunks_exact_mut(PANEL_VECTORS).zip(self.d_scores.chunks_exact_mut(PANEL_VECTORS));
-        for (row, ((weights, d_scores), (log_sum, delta))) in
-            rows.zip(self.log_sums.iter().zip(self.deltas)).enumerate()
+        let group = self.shape.group() * PANEL_VECTORS;
+        for (query, scores) in
+            (self.query..).zip(self.weights.chunks_exact_mut(group)).take(self.log_sums.len() / self.shape.group())
         {
-            let sees = self.shape.sees(self.query + row / group);
-            let local = |position: usize| position.saturating_sub(self.key).min(self.seen.end);
-            let (start, end) = (local(sees.start), local(sees.end));
-            for vector in self.vectors.clone() {
-                let (weights, d_scores) = (&mut weights[vector].0, &mut d_scores[vector].0);
-                for (lane, (weight, d_score)) in weights.iter_mut().zip(d_scores).enumerate() {
-                    let key = vector * LANES + lane;
-                    let seen = key >= start && key < end;
-                    let value = exp::<A>(*weight - log_sum);
-                    *weight = if seen { value } else { 0.0 };
-                    *d_score = if seen { value * (*d_score - delta) } else { 0.0 };
-                }
+            hide_unseen(flat_mut(scores), self.shape.sees(query), self.key, self.len);
+        }
+        let weights = self.weights.chunks_exact_mut(PANEL_VECTORS);
+        let d_scores = self.d_scores.chunks_exact_mut(PANEL_VECTORS);
+        let rows = self.log_sums.iter().zip(self.deltas);
+        for ((weights, d_scores), (log_sum, delta)) in weights.zip(d_scores).zip(rows) {
+            let (weights, d_scores) = (&mut weights[self.vectors.clone()], &mut d_scores[self.vectors.clone()]);
+            for (weight, d_score) in weights.iter_mut().zip(d_scores) {
+                *weight = weight.map(|score| exp::<A>(score - log_sum));
+                *d_score = weight.zip(*d_score, |weight, d_weight| weight * (d_weight - delta));
             }
         }
     }

@@ -5,6 +5,8 @@
 //! lowest bits. Word `(group, lane)` stands at `group · lanes + lane`, so a kernel walks both operands front to back and
 //! one driver serves all precisions. Inputs that pad the last group, and lanes that pad the last panel, are zeros.
 
+use crate::lanes::{Arithmetic, Kernel};
+
 /// How the numbers of a packed matrix are stored. Sums are f32 (`Int8`: i32) in all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Precision {
@@ -51,6 +53,7 @@ impl<'a> Source<'a> {
     }
 
     /// The numbers of one group of one row, zeros where the matrix has none.
+    #[inline(always)]
     fn values<const GROUP: usize>(&self, row: usize, group: usize) -> [f32; GROUP] {
         std::array::from_fn(|offset| {
             let input = group * GROUP + offset;
@@ -58,39 +61,90 @@ impl<'a> Source<'a> {
         })
     }
 
+    /// The numbers of `GROUPS_AT_ONCE` groups of one row, if they stand together.
+    #[inline(always)]
+    fn run<const GROUP: usize>(&self, row: usize, group: usize) -> Option<&[[f32; GROUP]; GROUPS_AT_ONCE]> {
+        let (first, end) = (group * GROUP, (group + GROUPS_AT_ONCE) * GROUP);
+        let is_together = self.input_stride == 1 && row < self.rows && end <= self.inputs;
+        let start = row * self.row_stride;
+        if is_together { self.data[start + first..start + end].as_chunks().0.first_chunk() } else { None }
+    }
+
     fn at(&self, row: usize, input: usize) -> f32 {
         self.data[row * self.row_stride + input * self.input_stride]
     }
+}
 
-    /// What one step of the 8-bit grid of a row is worth: its largest magnitude over 127. Not finite if the row holds
-    /// a number that is not, so that the product is not finite either.
-    pub(crate) fn scale(&self, row: usize) -> f32 {
-        // Bits of magnitudes order like the magnitudes, with NaN above everything.
-        let magnitude = |input| self.at(row, input).to_bits() & 0x7fff_ffff;
-        f32::from_bits((0..self.inputs).map(magnitude).max().unwrap_or(0)) / 127.0
-    }
+/// Groups of one row that are packed before those of the next, so that neither side's cache lines are gone before they
+/// are used up.
+const GROUPS_AT_ONCE: usize = 16;
 
-    /// Packs the rows from `first` on into a block of `lanes` lanes; `encode(lane, numbers)` makes a word.
-    pub(crate) fn interleave<const GROUP: usize>(
-        &self,
-        words: &mut [u32],
-        lanes: usize,
-        first: usize,
-        encode: impl Fn(usize, [f32; GROUP]) -> u32,
-    ) {
-        // Some groups of every lane in turn, so that neither side's cache lines are gone before they are used up.
-        const GROUPS_AT_ONCE: usize = 16;
+/// Packs the rows of `source` from `first` on into a block of `lanes` lanes; run it with `lanes::dispatch`.
+pub(crate) struct Interleave<'a, 'b, const GROUP: usize, E> {
+    pub(crate) source: Source<'a>,
+    pub(crate) first: usize,
+    pub(crate) lanes: usize,
+    pub(crate) words: &'b mut [u32],
+    /// Makes a word of a lane's numbers.
+    pub(crate) encode: E,
+}
+
+impl<const GROUP: usize, E: Fn(usize, [f32; GROUP]) -> u32> Kernel for Interleave<'_, '_, GROUP, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<A: Arithmetic>(self) {
+        let Interleave { source, first, lanes, words, encode } = self;
         for (index, part) in words.chunks_mut(GROUPS_AT_ONCE * lanes).enumerate() {
+            let group = index * GROUPS_AT_ONCE;
             for lane in 0..lanes {
-                for (offset, word) in part.iter_mut().skip(lane).step_by(lanes).enumerate() {
-                    *word = encode(lane, self.values(first + lane, index * GROUPS_AT_ONCE + offset));
+                let mut encoded = [0; GROUPS_AT_ONCE];
+                if let Some(numbers) = source.run::<GROUP>(first + lane, group) {
+                    for (word, &numbers) in encoded.iter_mut().zip(numbers) {
+                        *word = encode(lane, numbers);
+                    }
+                } else {
+                    for (offset, word) in encoded.iter_mut().enumerate() {
+                        *word = encode(lane, source.values(first + lane, group + offset));
+                    }
                 }
+                part[lane..].iter_mut().step_by(lanes).zip(encoded).for_each(|(word, encoded)| *word = encoded);
             }
         }
     }
 }
 
+/// What one step of the 8-bit grid of each row from `first` on is worth: its largest magnitude over 127. Not finite if
+/// the row holds a number that is not, so that the product is not finite either. Run it with
+/// `lanes::dispatch`.
+pub(crate) struct Scales<'a, 'b> {
+    pub(crate) source: Source<'a>,
+    pub(crate) first: usize,
+    pub(crate) scales: &'b mut [f32],
+}
+
+impl Kernel for Scales<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<A: Arithmetic>(self) {
+        // Bits of magnitudes order like the magnitudes, with NaN above everything.
+        let magnitude = |number: f32| number.to_bits() & 0x7fff_ffff;
+        let Source { data, inputs, row_stride, input_stride, rows } = self.source;
+        for (row, scale) in (self.first..rows).zip(self.scales) {
+            let row = &data[row * row_stride..];
+            let largest = if input_stride == 1 {
+                row[..inputs].iter().fold(0, |largest, &number| magnitude(number).max(largest))
+            } else {
+                row.iter().step_by(input_stride).fold(0, |largest, &number| magnitude(number).max(largest))
+            };
+            *scale = f32::from_bits(largest) / 127.0;
+        }
+    }
+}
+
 /// The bits of the bfloat16 nearest to `value`, ties to even; NaN stays NaN.
+#[inline(always)]
 pub(crate) fn bf16_bits(value: f32) -> u32 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
@@ -98,6 +152,7 @@ pub(crate) fn bf16_bits(value: f32) -> u32 {
 }
 
 /// Two bf16 numbers in a word.
+#[inline(always)]
 pub(crate) fn bf16_word([low, high]: [f32; 2]) -> u32 {
     bf16_bits(low) | bf16_bits(high) << 16
 }
@@ -108,10 +163,13 @@ pub(crate) fn bf16_numbers(word: u32) -> [f32; 2] {
 }
 
 /// Four numbers as signed bytes on a grid of step `1 / inverse_scale`, nearest, ties to even.
+#[inline(always)]
 pub(crate) fn int8_word(numbers: [f32; 4], inverse_scale: f32) -> u32 {
-    /// Added to a small number it leaves no bits for a fraction, so the sum is rounded to nearest even.
+    /// Added to a small number it leaves no bits for a fraction, so the sum is rounded to nearest even; and its own
+    /// lowest bits are zeros, so they become those of the integer in two's complement.
     const INTEGERS_ONLY: f32 = 12_582_912.0;
-    u32::from_le_bytes(numbers.map(|number| ((number * inverse_scale + INTEGERS_ONLY) - INTEGERS_ONLY) as i8 as u8))
+    let byte = |number: f32| (number * inverse_scale + INTEGERS_ONLY).to_bits() & 0xff;
+    byte(numbers[0]) | byte(numbers[1]) << 8 | byte(numbers[2]) << 16 | byte(numbers[3]) << 24
 }
 
 /// The factor that takes numbers to the grid of step `scale`; a row of zeros stays zeros.
@@ -122,6 +180,7 @@ pub(crate) fn inverse_scale(scale: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lanes::Separate;
     use half::bf16;
 
     #[test]
@@ -151,7 +210,8 @@ mod tests {
         let transposed: Vec<f32> = (0..rows * inputs).map(|i| data[i % rows * inputs + i / rows]).collect();
         let pack = |source: Source<'_>| {
             let mut words = vec![0; 4 * 3];
-            source.interleave(&mut words, 3, 3, |lane, values| bf16_word(values) + lane as u32);
+            let encode = |lane, values| bf16_word(values) + lane as u32;
+            Interleave { source, first: 3, lanes: 3, words: &mut words, encode }.run::<Separate>();
             words
         };
         let packed = pack(Source::row_major(&data, rows, inputs));

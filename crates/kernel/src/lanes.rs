@@ -142,7 +142,7 @@ impl Lanes {
         self
     }
 
-    /// The sum of all lanes: halves added pairwise, always in this order.
+    /// The sum of all lanes, pairwise, always in the same order.
     #[inline(always)]
     pub(crate) fn sum(self) -> f32 {
         self.fold(|a, b| a + b)

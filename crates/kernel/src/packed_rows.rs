@@ -2,7 +2,8 @@
 
 use crate::Pool;
 use crate::buffer::Buffer;
-use crate::interleave::{Precision, Source, bf16_word, int8_word, inverse_scale};
+use crate::interleave::{Interleave, Precision, Scales, Source, bf16_word, int8_word, inverse_scale};
+use crate::lanes::dispatch;
 
 /// The most rows that one tile of a product holds: 9 × 3 vectors of sums, with the operands, fill 32 registers.
 pub(crate) const MAX_BLOCK: usize = 9;
@@ -41,15 +42,30 @@ impl Rows {
         self.block = rows.div_ceil(rows.div_ceil(MAX_BLOCK).max(1)).max(1);
         self.words.reserve(rows * self.groups());
         self.scales.resize(if self.precision == Precision::Int8 { rows } else { 0 }, 0.0);
-        let precision = self.precision;
         let (height, block_words) = (self.block, (self.block * self.groups()).max(1));
-        let words = &mut self.words[..rows * inputs.div_ceil(precision.group())];
-        match precision {
+        let words = &mut self.words[..rows * inputs.div_ceil(self.precision.group())];
+        match self.precision {
+            Precision::F32 => pool.chunks(words, block_words, |block, words| {
+                let (first, lanes) = (block * height, height.min(rows - block * height));
+                let encode = |_, [number]: [f32; 1]| number.to_bits();
+                dispatch(pool, Interleave { source, first, lanes, words, encode });
+            }),
+            Precision::Bf16 => pool.chunks(words, block_words, |block, words| {
+                let (first, lanes) = (block * height, height.min(rows - block * height));
+                let encode = |_, numbers| bf16_word(numbers);
+                dispatch(pool, Interleave { source, first, lanes, words, encode });
+            }),
             Precision::Int8 if inputs > 0 => {
-                let (words, scales) = ((words, block_words), (&mut self.scales[..], height));
-                pool.chunks2(words, scales, |block, words, scales| pack_int8(source, block * height, words, scales));
+                pool.chunks2((words, block_words), (&mut self.scales, height), |block, words, scales| {
+                    let (first, lanes) = (block * height, scales.len());
+                    dispatch(pool, Scales { source, first, scales: &mut *scales });
+                    let inverse: [f32; MAX_BLOCK] =
+                        std::array::from_fn(|lane| scales.get(lane).map_or(0.0, |&scale| inverse_scale(scale)));
+                    let encode = |lane: usize, numbers| int8_word(numbers, inverse[lane]) ^ OFFSET_128;
+                    dispatch(pool, Interleave { source, first, lanes, words, encode });
+                });
             }
-            _ => pool.chunks(words, block_words, |block, words| pack_floats(source, block * height, words, precision)),
+            Precision::Int8 => self.scales.fill(0.0),
         }
     }
 
@@ -101,20 +117,4 @@ impl std::fmt::Debug for Rows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Rows({} x {}, {:?})", self.rows, self.inputs, self.precision)
     }
-}
-
-fn pack_floats(source: Source<'_>, first: usize, words: &mut [u32], precision: Precision) {
-    let groups = source.inputs.div_ceil(precision.group());
-    let lanes = words.len() / groups;
-    if precision == Precision::F32 {
-        source.interleave(words, lanes, first, |_, [value]| value.to_bits());
-    } else {
-        source.interleave(words, lanes, first, |_, values| bf16_word(values));
-    }
-}
-
-fn pack_int8(source: Source<'_>, first: usize, words: &mut [u32], scales: &mut [f32]) {
-    scales.iter_mut().enumerate().for_each(|(lane, scale)| *scale = source.scale(first + lane));
-    let inverse = |lane: usize| inverse_scale(scales[lane]);
-    source.interleave(words, scales.len(), first, |lane, values| int8_word(values, inverse(lane)) ^ OFFSET_128);
 }

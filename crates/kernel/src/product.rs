@@ -50,6 +50,11 @@ impl<'a> Columns<'a> {
         self.width
     }
 
+    /// The numbers from some row on, and how far a row is from the next.
+    pub(crate) fn rows_from(&self, index: usize) -> (&'a [f32], usize) {
+        (&self.data[index * self.stride..], self.stride)
+    }
+
     /// The columns' part of one row.
     pub(crate) fn row(&self, index: usize) -> &'a [f32] {
         &self.data[index * self.stride..][..self.width]
@@ -152,7 +157,7 @@ pub(crate) struct Output<'a> {
 unsafe impl Sync for Output<'_> {}
 
 impl<'a> Output<'a> {
-    fn new(out: &'a mut [f32]) -> Output<'a> {
+    pub(crate) fn new(out: &'a mut [f32]) -> Output<'a> {
         Output { base: out.as_mut_ptr(), length: out.len(), borrow: PhantomData }
     }
 

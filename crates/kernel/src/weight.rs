@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use crate::Pool;
 use crate::buffer::Buffer;
-use crate::interleave::{Precision, Source, bf16_numbers, bf16_word, int8_word, inverse_scale};
+use crate::interleave::{Interleave, Precision, Scales, Source, bf16_numbers, bf16_word, int8_word, inverse_scale};
+use crate::lanes::dispatch;
 
 /// How many outputs a panel of packed weights holds side by side: three vectors of sixteen f32.
 pub const PANEL: usize = 48;
@@ -90,21 +91,24 @@ impl Weight {
         let panel_words = self.panel_words();
         match self.precision {
             Precision::F32 => pool.chunks(&mut self.words, panel_words, |panel, words| {
-                source.interleave(words, PANEL, panel * PANEL, |_, [value]| value.to_bits());
+                let encode = |_, [number]: [f32; 1]| number.to_bits();
+                dispatch(pool, Interleave { source, first: panel * PANEL, lanes: PANEL, words, encode });
             }),
             Precision::Bf16 => pool.chunks(&mut self.words, panel_words, |panel, words| {
-                source.interleave(words, PANEL, panel * PANEL, |_, values| bf16_word(values));
+                let encode = |_, numbers| bf16_word(numbers);
+                dispatch(pool, Interleave { source, first: panel * PANEL, lanes: PANEL, words, encode });
             }),
             Precision::Int8 => {
                 pool.chunks(&mut self.scales, PANEL, |panel, scales| {
-                    let rows = (panel * PANEL..source.rows).zip(scales);
-                    rows.for_each(|(row, scale)| *scale = source.scale(row));
+                    dispatch(pool, Scales { source, first: panel * PANEL, scales });
                 });
                 let parts = ((&mut self.words[..], panel_words), (&mut self.offsets[..], PANEL));
                 let scales = &self.scales;
                 pool.chunks2(parts.0, parts.1, |panel, words, offsets| {
-                    let inverse: [f32; PANEL] = std::array::from_fn(|lane| inverse_scale(scales[panel * PANEL + lane]));
-                    source.interleave(words, PANEL, panel * PANEL, |lane, values| int8_word(values, inverse[lane]));
+                    let first = panel * PANEL;
+                    let inverse: [f32; PANEL] = std::array::from_fn(|lane| inverse_scale(scales[first + lane]));
+                    let encode = |lane: usize, numbers| int8_word(numbers, inverse[lane]);
+                    dispatch(pool, Interleave { source, first, lanes: PANEL, words: &mut *words, encode });
                     for (lane, offset) in offsets.iter_mut().enumerate() {
                         let bytes = words.iter().skip(lane).step_by(PANEL).flat_map(|word| word.to_le_bytes());
                         *offset = 128 * bytes.map(|byte| i32::from(byte as i8)).sum::<i32>();

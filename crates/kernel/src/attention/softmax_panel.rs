@@ -1,11 +1,9 @@
 //! The softmax over one panel, between the two products.
 
-use std::ops::Range;
-
 use super::{AttentionShape, Panel};
 use crate::exponential::exp;
-use crate::kv_cache::{PANEL, PANEL_VECTORS};
-use crate::lanes::{Arithmetic, Kernel, LANES, Lanes, larger};
+use crate::kv_cache::PANEL_VECTORS;
+use crate::lanes::{Arithmetic, Kernel, Lanes, flat_mut, larger};
 
 /// Turns the scores of a panel into weights relative to each row's running maximum, and rescales the row's sums when
 /// that maximum grew.
@@ -16,6 +14,8 @@ pub(super) struct SoftmaxPanel<'a> {
     pub(super) panel: &'a Panel<'a>,
     pub(super) scores: &'a mut [Lanes],
     pub(super) maxima: &'a mut [f32],
+    /// Room for a number per row.
+    pub(super) corrections: &'a mut [f32],
     pub(super) sums: &'a mut [Lanes],
     pub(super) values: &'a mut [Lanes],
 }
@@ -24,25 +24,20 @@ impl Kernel for SoftmaxPanel<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<A: Arithmetic>(self) {
-        let group = self.shape.group();
+    fn run<A: Arithmetic>(mut self) {
+        self.hide_unseen();
+        self.raise_maxima::<A>();
         let vectors = self.values.len() / self.maxima.len();
         let scores = self.scores.as_chunks_mut::<PANEL_VECTORS>().0.iter_mut();
-        let rows = scores.zip(self.maxima).zip(self.sums).zip(self.values.chunks_exact_mut(vectors));
-        for (row, (((scores, maximum), sum), values)) in rows.enumerate() {
-            let seen = self.panel.seen_from(self.shape.sees(self.positions[row / group]));
-            if seen.is_empty() {
-                *scores = [Lanes::ZERO; PANEL_VECTORS];
-                continue;
-            }
-            mask(scores, seen);
-            let [a, b, c] = *scores;
-            let new_maximum = larger(a.zip(b, larger).zip(c, larger).max(), *maximum);
-            let correction = exp::<A>(*maximum - new_maximum);
-            *maximum = new_maximum;
-            *scores = scores.map(|scores| scores.map(|score| exp::<A>(score - new_maximum)));
-            let [a, b, c] = *scores;
-            *sum = a.plus(b).plus(c).plus_scaled::<A>(correction, *sum);
+        let values = self.sums.iter_mut().zip(self.values.chunks_exact_mut(vectors));
+        let rows = scores.zip(values).zip(self.maxima.iter().zip(self.corrections));
+        for (([a, b, c], (sum, values)), (&maximum, &mut correction)) in rows {
+            // A row that has seen nothing yet has the maximum -∞, and weights of zero.
+            let shift = if maximum == f32::NEG_INFINITY { 0.0 } else { maximum };
+            *a = a.map(|score| exp::<A>(score - shift));
+            *b = b.map(|score| exp::<A>(score - shift));
+            *c = c.map(|score| exp::<A>(score - shift));
+            *sum = a.plus(*b).plus(*c).plus_scaled::<A>(correction, *sum);
             if correction != 1.0 {
                 values.iter_mut().for_each(|value| *value = value.times(correction));
             }
@@ -50,16 +45,28 @@ impl Kernel for SoftmaxPanel<'_> {
     }
 }
 
-/// Minus infinity for the keys that are not seen.
-#[inline(always)]
-fn mask(scores: &mut [Lanes; PANEL_VECTORS], seen: Range<usize>) {
-    if seen == (0..PANEL) {
-        return;
+impl SoftmaxPanel<'_> {
+    /// Scores of minus infinity for what a row does not see.
+    #[inline(always)]
+    fn hide_unseen(&mut self) {
+        let rows = self.scores.chunks_exact_mut(PANEL_VECTORS * self.shape.group());
+        for (rows, &position) in rows.zip(self.positions) {
+            self.panel.hide_unseen(flat_mut(rows), self.shape.sees(position));
+        }
     }
-    for (vector, scores) in scores.iter_mut().enumerate() {
-        for (lane, score) in scores.0.iter_mut().enumerate() {
-            let key = vector * LANES + lane;
-            *score = if key >= seen.start && key < seen.end { *score } else { f32::NEG_INFINITY };
+
+    /// The new maxima, and the factors by which the sums shrink.
+    #[inline(always)]
+    fn raise_maxima<A: Arithmetic>(&mut self) {
+        let rows = self.scores.as_chunks::<PANEL_VECTORS>().0.iter();
+        for ((&[a, b, c], &maximum), raised) in rows.zip(&*self.maxima).zip(&mut *self.corrections) {
+            *raised = larger(a.zip(b, larger).zip(c, larger).max(), maximum);
+        }
+        for (maximum, correction) in self.maxima.iter_mut().zip(&mut *self.corrections) {
+            let raised = *correction;
+            let shrunk = exp::<A>(*maximum - raised);
+            *correction = if *maximum == raised { 1.0 } else { shrunk };
+            *maximum = raised;
         }
     }
 }

@@ -56,6 +56,14 @@ fn the_layout_covers_the_parameters_without_gap_or_overlap() {
 }
 
 #[test]
+fn a_layout_fits_the_sizes_it_was_made_for() {
+    let shape = LoraShape::new(&architecture(), 4, 8.0, &[Linear::Q, Linear::Down], 1);
+    assert!(shape.fits(&architecture()));
+    assert!(!shape.fits(&Architecture { layers: 3, ..architecture() }));
+    assert!(!shape.fits(&Architecture { feed_forward: 24, ..architecture() }));
+}
+
+#[test]
 fn a_fresh_adapter_is_pefts_start() {
     let shape = LoraShape::new(&architecture(), 4, 8.0, &[Linear::Q, Linear::Down], 1);
     let lora = Lora::new(shape.clone(), 7);

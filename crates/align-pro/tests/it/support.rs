@@ -1,0 +1,48 @@
+//! Running the command and telling what it did.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+/// The command with nothing of the caller's surroundings that changes what it says; models go to `home`.
+pub(crate) fn align_pro(home: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_align-pro"));
+    command.arg("--home").arg(home).args(arguments).current_dir(repository());
+    for name in ["ALIGN_PRO_HOME", "COLUMNS", "NO_COLOR", "CLICOLOR_FORCE"] {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Exit code and both streams, with the paths of this machine replaced.
+pub(crate) fn told(output: &Output, home: &Path) -> String {
+    let stream = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        text.replace(&home.display().to_string(), "[HOME]").replace(&repository().display().to_string(), "[REPOSITORY]")
+    };
+    let code = output.status.code().map_or_else(|| "none".to_owned(), |code| code.to_string());
+    format!("exit code {code}\n--- stdout\n{}--- stderr\n{}", stream(&output.stdout), stream(&output.stderr))
+}
+
+/// Run `arguments` in an empty home and tell everything.
+pub(crate) fn tell<const N: usize>(arguments: [&str; N]) -> String {
+    let home = tempfile::tempdir().unwrap();
+    told(&align_pro(home.path(), arguments).output().unwrap(), home.path())
+}
+
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
+}
+
+/// A home that all tests share, with the real SmolLM2 in it; fetched on first use with the user's own pip.
+pub(crate) fn real_home() -> &'static Path {
+    static HOME: OnceLock<PathBuf> = OnceLock::new();
+    HOME.get_or_init(|| {
+        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("home");
+        let output = align_pro(&home, ["model", "pull", "smollm2-135m-instruct"]).output().unwrap();
+        assert!(output.status.success(), "{}", told(&output, &home));
+        home
+    })
+}

@@ -1,5 +1,11 @@
 //! Prompts: what they are, and how they are read, split and made.
 
+mod read;
 mod record;
+mod split;
+mod stable;
 
+pub use read::{BadRow, Loaded, Place, ReadOptions, read_records};
 pub use record::{Message, Prompt, Record};
+pub use split::{Split, is_held_out, split_by_text};
+pub use stable::stable_hash;

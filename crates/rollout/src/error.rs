@@ -1,5 +1,9 @@
 //! What can go wrong with prompts, rewards and their arguments, and what to do about it.
 
+use std::path::PathBuf;
+
+use crate::data::BadRow;
+
 /// Everything a caller of this crate can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -87,4 +91,62 @@ pub enum Error {
         /// What is wrong there.
         problem: String,
     },
+    /// A file could not be read.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of prompts in a format this crate does not read.
+    #[error("`{path}` is not JSONL, JSON or CSV by its name, plain or packed as .gz or .zst")]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of prompts has more unusable rows than allowed.
+    #[error("`{path}` has more unusable rows than the {limit} that `max-bad-rows` allows; {}", first(.bad_rows))]
+    TooManyBadRows {
+        /// The file.
+        path: PathBuf,
+        /// How many are allowed.
+        limit: usize,
+        /// Those read so far, one more than allowed.
+        bad_rows: Vec<BadRow>,
+    },
+    /// A template has a brace that belongs to no slot.
+    #[error("a brace that begins or ends no slot: `{excerpt}`; write it twice to mean itself")]
+    StrayBrace {
+        /// The template from there on.
+        excerpt: String,
+    },
+    /// A template has a slot that nothing fills.
+    #[error("no slot is called `{slot}`; there are {}", .known.join(", "))]
+    UnknownSlot {
+        /// The slot's name.
+        slot: String,
+        /// The names that can be filled.
+        known: Vec<String>,
+    },
+    /// No prompt can be made under the given restrictions.
+    #[error("the split `{split}` has none of the constraint types {}", .types.join(", "))]
+    NoTypes {
+        /// The split asked for.
+        split: &'static str,
+        /// The types asked for.
+        types: Vec<String>,
+    },
+    /// Fewer different prompts can be made than were asked for.
+    #[error("only {n_made} of {n} different prompts could be made")]
+    TooFewPrompts {
+        /// How many there are.
+        n_made: usize,
+        /// How many were asked for.
+        n: usize,
+    },
+}
+
+fn first(bad_rows: &[BadRow]) -> String {
+    bad_rows.first().map_or(String::new(), |row| format!("the first is {row}"))
 }

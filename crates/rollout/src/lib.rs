@@ -12,5 +12,7 @@
 pub mod data;
 mod error;
 pub mod reward;
+mod template;
 
 pub use error::Error;
+pub use template::Template;

@@ -1,7 +1,7 @@
 //! One prompt and everything that came with it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::Error;
 
@@ -35,6 +35,16 @@ pub struct Message {
 }
 
 impl Record {
+    /// The record as a row that reads back as the same record.
+    pub fn to_row(&self) -> Map<String, Value> {
+        let prompt = match &self.prompt {
+            Prompt::Text(text) => json!(text),
+            Prompt::Messages(messages) => json!(messages),
+        };
+        let own = [("id".to_owned(), json!(self.id)), ("prompt".to_owned(), prompt)];
+        own.into_iter().chain(self.fields.iter().map(|(name, value)| (name.clone(), value.clone()))).collect()
+    }
+
     /// The error that a field is not what was expected, showing what is there.
     pub(crate) fn wrong_field(&self, field: &str, expected: &'static str) -> Error {
         let found = self.fields.get(field).map_or("nothing".to_owned(), |value| excerpt(&value.to_string()));

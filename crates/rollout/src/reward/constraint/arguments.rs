@@ -38,15 +38,19 @@ pub const IDS: [&str; 25] = [
 impl Constraint {
     /// The constraint with the given id and arguments. Arguments that are null are as good as absent.
     pub fn parse(id: &str, arguments: &Map<String, Value>) -> Result<Constraint, Error> {
-        let Some(&id) = IDS.iter().find(|&&known| known == id) else {
-            return Err(Error::UnknownConstraint { id: id.to_owned(), closest: closest(id) });
-        };
+        let id = Constraint::known_id(id)?;
         let mut arguments = Arguments { id, present: arguments.iter().filter(|(_, value)| !value.is_null()).collect() };
         let constraint = arguments.constraint()?;
         match arguments.present.into_iter().next() {
             None => Ok(constraint),
             Some((argument, _)) => Err(Error::UnexpectedArgument { id, argument: argument.clone() }),
         }
+    }
+
+    /// The id of a type as this crate writes it, or an error that names the closest.
+    pub fn known_id(id: &str) -> Result<&'static str, Error> {
+        let unknown = || Error::UnknownConstraint { id: id.to_owned(), closest: closest(id) };
+        IDS.iter().find(|&&known| known == id).copied().ok_or_else(unknown)
     }
 
     /// The id, `group:name`.

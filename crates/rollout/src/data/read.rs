@@ -1,0 +1,242 @@
+//! Prompts from files: JSONL, JSON and CSV, plain or packed with gzip or Zstandard.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+use ruzstd::decoding::StreamingDecoder;
+use serde_json::{Map, Value};
+
+use super::record::{Message, Prompt, Record, excerpt};
+use crate::Error;
+
+/// How prompt files are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// The field that holds the prompt: text, or a list of messages.
+    pub prompt_field: String,
+    /// How many unusable rows are tolerated.
+    pub max_bad_rows: usize,
+}
+
+impl Default for ReadOptions {
+    fn default() -> ReadOptions {
+        ReadOptions { prompt_field: "prompt".to_owned(), max_bad_rows: 0 }
+    }
+}
+
+/// What a file held.
+#[derive(Debug, Default, PartialEq)]
+pub struct Loaded {
+    /// The usable rows.
+    pub records: Vec<Record>,
+    /// The others, no more than the options allow.
+    pub bad_rows: Vec<BadRow>,
+}
+
+/// A row that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRow {
+    /// Where it is.
+    pub place: Place,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// The place of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A line of a JSONL or CSV file, counted from 1.
+    Line(u64),
+    /// An item of a JSON array, counted from 1.
+    Item(u64),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Line(line) => write!(formatter, "line {line}"),
+            Place::Item(item) => write!(formatter, "item {item}"),
+        }
+    }
+}
+
+impl fmt::Display for BadRow {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.place, self.problem)
+    }
+}
+
+/// The most bytes one row or one whole JSON document may have once unpacked, against files made to fill the memory.
+const MAX_BYTES: u64 = 1 << 28;
+
+/// Reads the prompts of a file whose name ends in `.jsonl`, `.ndjson`, `.json` or `.csv`, and maybe `.gz` or `.zst`.
+///
+/// Each row has a prompt in one of the forms of TRL's prompt-only type; its other fields are carried along. In CSV, cells
+/// that hold a JSON array or object are read as such, all others as text.
+pub fn read_records(path: &Path, options: &ReadOptions) -> Result<Loaded, Error> {
+    let cannot_read = |source| Error::Read { path: path.to_owned(), source };
+    let file = BufReader::new(File::open(path).map_err(cannot_read)?);
+    let (name, input): (&Path, Box<dyn Read>) = match path.extension().and_then(OsStr::to_str) {
+        Some("gz") => (Path::new(path.file_stem().unwrap_or_default()), Box::new(MultiGzDecoder::new(file))),
+        Some("zst") => {
+            let decoder = StreamingDecoder::new(file).map_err(|error| cannot_read(std::io::Error::other(error)))?;
+            (Path::new(path.file_stem().unwrap_or_default()), Box::new(decoder))
+        }
+        _ => (path, Box::new(file)),
+    };
+    let mut rows = Rows::new(path, options);
+    match name.extension().and_then(OsStr::to_str) {
+        Some("jsonl" | "ndjson") => read_lines(input, &mut rows)?,
+        Some("json") => read_array(input, &mut rows)?,
+        Some("csv") => read_table(input, &mut rows)?,
+        _ => return Err(Error::UnknownFormat { path: path.to_owned() }),
+    }
+    Ok(rows.loaded)
+}
+
+fn read_lines(input: Box<dyn Read>, rows: &mut Rows<'_>) -> Result<(), Error> {
+    let mut input = BufReader::new(input);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let n_read =
+            input.by_ref().take(MAX_BYTES).read_until(b'\n', &mut line).map_err(|error| rows.cannot_read(error))?;
+        if n_read == 0 {
+            break;
+        }
+        let text = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&line).trim_ascii();
+        if !text.is_empty() {
+            rows.push(Place::Line(number), serde_json::from_slice(text).map_err(|error| format!("not JSON: {error}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn read_array(input: Box<dyn Read>, rows: &mut Rows<'_>) -> Result<(), Error> {
+    let mut bytes = Vec::new();
+    input.take(MAX_BYTES).read_to_end(&mut bytes).map_err(|error| rows.cannot_read(error))?;
+    let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    let items: Vec<Value> = serde_json::from_slice(text).map_err(|error| rows.cannot_read(error.into()))?;
+    items.into_iter().zip(1..).try_for_each(|(item, number)| rows.push(Place::Item(number), Ok(item)))
+}
+
+fn read_table(input: Box<dyn Read>, rows: &mut Rows<'_>) -> Result<(), Error> {
+    let mut table = csv::Reader::from_reader(input);
+    let names = table.headers().map_err(|error| rows.cannot_read(error.into()))?.clone();
+    let prompt_field = rows.options.prompt_field.clone();
+    for row in table.records() {
+        match row {
+            Ok(cells) => {
+                let line = cells.position().map_or(0, csv::Position::line);
+                let value =
+                    |name: &str, cell: &str| if name == prompt_field { Value::from(cell) } else { cell_value(cell) };
+                let names = names.iter().map(|name| name.trim_start_matches('\u{feff}'));
+                let fields = names.zip(&cells).map(|(name, cell)| (name.to_owned(), value(name, cell))).collect();
+                rows.push(Place::Line(line), Ok(Value::Object(fields)))?;
+            }
+            Err(error) if error.is_io_error() => return Err(rows.cannot_read(error.into())),
+            Err(error) => {
+                let line = error.position().map_or(0, csv::Position::line);
+                rows.push(Place::Line(line), Err(error.to_string()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A cell as JSON where it is an array or an object, else as text.
+fn cell_value(cell: &str) -> Value {
+    let structured = cell.trim_start().starts_with(['[', '{']);
+    let parsed = structured.then(|| serde_json::from_str(cell).ok()).flatten();
+    parsed.unwrap_or_else(|| Value::from(cell))
+}
+
+/// The rows of one file as they come in.
+struct Rows<'a> {
+    path: &'a Path,
+    options: &'a ReadOptions,
+    loaded: Loaded,
+    places: BTreeMap<String, Place>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(path: &'a Path, options: &'a ReadOptions) -> Rows<'a> {
+        Rows { path, options, loaded: Loaded::default(), places: BTreeMap::new() }
+    }
+
+    fn cannot_read(&self, source: std::io::Error) -> Error {
+        Error::Read { path: self.path.to_owned(), source }
+    }
+
+    fn push(&mut self, place: Place, row: Result<Value, String>) -> Result<(), Error> {
+        let record = row.and_then(|row| record_of(row, place, &self.options.prompt_field));
+        match record.and_then(|record| self.first_of_its_id(record, place)) {
+            Ok(record) => self.loaded.records.push(record),
+            Err(problem) => {
+                self.loaded.bad_rows.push(BadRow { place, problem });
+                if self.loaded.bad_rows.len() > self.options.max_bad_rows {
+                    let (path, limit) = (self.path.to_owned(), self.options.max_bad_rows);
+                    let bad_rows = std::mem::take(&mut self.loaded.bad_rows);
+                    return Err(Error::TooManyBadRows { path, limit, bad_rows });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn first_of_its_id(&mut self, record: Record, place: Place) -> Result<Record, String> {
+        match self.places.get(&record.id) {
+            Some(earlier) => Err(format!("repeats the id `{}` of {earlier}", record.id)),
+            None => {
+                self.places.insert(record.id.clone(), place);
+                Ok(record)
+            }
+        }
+    }
+}
+
+/// The record of a row, or what is wrong with it.
+fn record_of(row: Value, place: Place, prompt_field: &str) -> Result<Record, String> {
+    let Value::Object(mut fields) = row else {
+        return Err(format!("expected an object, found {}", excerpt(&row.to_string())));
+    };
+    let prompt = fields.remove(prompt_field).ok_or_else(|| format!("no field `{prompt_field}`"))?;
+    let prompt = prompt_of(prompt).map_err(|problem| format!("field `{prompt_field}`: {problem}"))?;
+    if prompt.text().trim().is_empty() {
+        return Err(format!("field `{prompt_field}`: blank"));
+    }
+    Ok(Record { id: id_of(&fields).unwrap_or_else(|| place.to_string()), prompt, fields })
+}
+
+fn prompt_of(value: Value) -> Result<Prompt, String> {
+    match value {
+        Value::String(text) => Ok(Prompt::Text(text)),
+        Value::Array(_) => {
+            let messages: Vec<Message> = serde_json::from_value(value).map_err(|error| error.to_string())?;
+            match messages.last() {
+                Some(last) if last.role == "user" => Ok(Prompt::Messages(messages)),
+                Some(last) => {
+                    Err(format!("the last message must be the user's, not of role `{}`", excerpt(&last.role)))
+                }
+                None => Err("no messages".to_owned()),
+            }
+        }
+        other => Err(format!("expected text or messages, found {}", excerpt(&other.to_string()))),
+    }
+}
+
+fn id_of(fields: &Map<String, Value>) -> Option<String> {
+    ["id", "key"].iter().find_map(|name| match fields.get(*name) {
+        Some(Value::String(id)) if !id.is_empty() => Some(id.clone()),
+        Some(Value::Number(id)) => Some(id.to_string()),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ mod read;
 mod record;
 mod split;
 mod stable;
+pub mod synth;
 
 pub use read::{BadRow, Loaded, Place, ReadOptions, read_records};
 pub use record::{Message, Prompt, Record};

@@ -29,6 +29,7 @@ use kernel::{Isa, Pool};
 use self::adapter::Packing;
 use self::forward::Activations;
 use self::model::Model;
+use self::tape::KeptActivations;
 pub use self::tape::Tape;
 use crate::{
     Architecture, Checkpoint, Engine, Error, Group, Lora, LoraGradients, Request, Sample, ScoreOptions, Scores,
@@ -43,6 +44,8 @@ pub struct CpuEngine {
     tape_budget: usize,
     packing: Packing,
     activations: Activations,
+    /// Memory of tapes gone by, for the next one.
+    spare: Vec<Box<KeptActivations>>,
 }
 
 /// In which precision the frozen products are computed; LoRA and accumulators are f32 in all of them.
@@ -102,6 +105,7 @@ impl CpuEngine {
             tape_budget: options.tape_budget,
             packing: Packing::new(precision),
             activations: Activations::default(),
+            spare: Vec::new(),
         })
     }
 

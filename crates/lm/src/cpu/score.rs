@@ -7,7 +7,7 @@ use super::backward::{Gradients, branches};
 use super::batch::{Batch, KvStore};
 use super::forward::Pass;
 use super::head::{Gradient, HeadScores, Sweep};
-use super::tape::{Chunk, KeptActivations, KeptLayer, States, Tape};
+use super::tape::{Chunk, KeptLayer, States, Tape};
 use super::{CpuEngine, heads, validate};
 use crate::{Error, Group, Lora, LoraGradients, ScoreOptions, Scores, Upstream};
 
@@ -81,8 +81,8 @@ impl CpuEngine {
     fn kept_bytes_per_row(&self) -> usize {
         let a = &self.model.architecture;
         let (query, key) = (a.heads * a.head_dim, a.kv_heads * a.head_dim);
-        let exact = 2 * a.hidden + query + key + a.heads + if a.query_key_norm { query + key } else { 0 };
-        let rounded = key + query + 2 * a.feed_forward + if a.post_norms { 2 * a.hidden } else { 0 };
+        let exact = query + key + a.heads + if a.query_key_norm { query + key } else { 0 };
+        let rounded = 2 * a.hidden + key + query + 2 * a.feed_forward + if a.post_norms { 2 * a.hidden } else { 0 };
         let width = if self.model.precision == kernel::Precision::F32 { 4 } else { 2 };
         a.layers * (exact * 4 + rounded * width)
     }
@@ -95,7 +95,7 @@ impl CpuEngine {
         options: &ScoreOptions,
         keep: Keep,
     ) -> Scored {
-        let CpuEngine { pool, model, packing, activations, .. } = self;
+        let CpuEngine { pool, model, packing, activations, spare, .. } = self;
         let architecture = &model.architecture;
         let mut store = KvStore::new(1, architecture.kv_heads, architecture.head_dim);
         let with_heads = adapter.is_some_and(|adapter| adapter.lora.shape.heads > 0);
@@ -107,7 +107,9 @@ impl CpuEngine {
             Keep::Nothing => {}
             Keep::Entry => layers.push(KeptLayer::Entry(activations.entry.clone())),
             Keep::All => {
-                layers.push(KeptLayer::All(Box::new(KeptActivations::keep(pool, activations, model.precision))))
+                let mut kept = spare.pop().unwrap_or_default();
+                kept.keep(pool, activations, model.precision);
+                layers.push(KeptLayer::All(kept));
             }
         });
         let last = gather(&activations.entry, &states.rows, architecture.hidden);
@@ -151,7 +153,7 @@ impl CpuEngine {
         gradients: &mut Gradients,
         flat: &mut [f32],
     ) {
-        let CpuEngine { pool, model, packing, activations, .. } = self;
+        let CpuEngine { pool, model, packing, activations, spare, .. } = self;
         let hidden = model.architecture.hidden;
         let states = &chunk.states;
         let weights = scatter_weights(states, &upstream.d_token_logps[groups.clone()]);
@@ -171,7 +173,10 @@ impl CpuEngine {
         let pass = Pass::new(pool, model, Some(adapter), &chunk.batch);
         for (index, kept) in chunk.layers.drain(..).enumerate().rev() {
             match kept {
-                KeptLayer::All(kept) => kept.restore(pool, activations),
+                KeptLayer::All(kept) => {
+                    kept.restore(pool, model.precision, activations);
+                    spare.push(kept);
+                }
                 KeptLayer::Entry(entry) => {
                     activations.entry = entry;
                     pass.recompute(index, &mut chunk.store, packing, activations);

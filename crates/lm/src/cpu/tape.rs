@@ -88,68 +88,73 @@ pub(super) enum KeptLayer {
 
 /// Queries, keys and what the softmax depends on stay f32, for probabilities are recomputed from them; the rest is kept
 /// in the precision the products read it in.
+#[derive(Default)]
 pub(super) struct KeptActivations {
-    exact: [Vec<f32>; 7],
+    exact: [Vec<f32>; 5],
     u: [Vec<f32>; 4],
-    rounded: [Kept; 6],
+    rounded: [Kept; 8],
 }
 
-enum Kept {
-    F32(Vec<f32>),
-    Bf16(Vec<bf16>),
+/// Values of one kind, in one of two precisions; the other is empty.
+#[derive(Default)]
+struct Kept {
+    f32: Vec<f32>,
+    bf16: Vec<bf16>,
 }
 
 impl Kept {
-    fn store(pool: &Pool, values: &[f32], precision: Precision) -> Kept {
+    fn store(&mut self, pool: &Pool, values: &[f32], precision: Precision) {
         match precision {
-            Precision::F32 => Kept::F32(values.to_vec()),
+            Precision::F32 => copy(values, &mut self.f32),
             Precision::Bf16 | Precision::Int8 => {
-                let mut out = vec![bf16::ZERO; values.len()];
-                kernel::to_bf16(pool, values, &mut out);
-                Kept::Bf16(out)
+                self.bf16.resize(values.len(), bf16::ZERO);
+                kernel::to_bf16(pool, values, &mut self.bf16);
             }
         }
     }
 
-    fn restore(&self, pool: &Pool, out: &mut Vec<f32>) {
-        match self {
-            Kept::F32(values) => out.clone_from(values),
-            Kept::Bf16(values) => {
-                out.resize(values.len(), 0.0);
-                kernel::from_bf16(pool, values, out);
+    fn restore(&self, pool: &Pool, precision: Precision, out: &mut Vec<f32>) {
+        match precision {
+            Precision::F32 => copy(&self.f32, out),
+            Precision::Bf16 | Precision::Int8 => {
+                out.resize(self.bf16.len(), 0.0);
+                kernel::from_bf16(pool, &self.bf16, out);
             }
         }
     }
 }
 
+fn copy(from: &[f32], to: &mut Vec<f32>) {
+    to.clear();
+    to.extend_from_slice(from);
+}
+
 impl KeptActivations {
-    pub(super) fn keep(pool: &Pool, a: &Activations, precision: Precision) -> KeptActivations {
-        let exact = [&a.entry, &a.middle, &a.queries, &a.keys, &a.log_sums, &a.raw_queries, &a.raw_keys];
-        let rounded = [&a.values, &a.attended, &a.gate, &a.up, &a.attention_out, &a.feed_forward_out];
-        let rounded = rounded.map(|values| Kept::store(pool, values, precision));
-        KeptActivations { exact: exact.map(Vec::clone), u: a.u.clone(), rounded }
+    /// Take over a layer's activations, reusing the memory of those held before.
+    pub(super) fn keep(&mut self, pool: &Pool, a: &Activations, precision: Precision) {
+        let exact = [&a.queries, &a.keys, &a.log_sums, &a.raw_queries, &a.raw_keys];
+        exact.into_iter().zip(&mut self.exact).for_each(|(values, kept)| copy(values, kept));
+        a.u.iter().zip(&mut self.u).for_each(|(values, kept)| copy(values, kept));
+        let rounded =
+            [&a.entry, &a.middle, &a.values, &a.attended, &a.gate, &a.up, &a.attention_out, &a.feed_forward_out];
+        rounded.into_iter().zip(&mut self.rounded).for_each(|(values, kept)| kept.store(pool, values, precision));
     }
 
-    pub(super) fn restore(&self, pool: &Pool, a: &mut Activations) {
-        let exact = [
+    /// Bring the activations back.
+    pub(super) fn restore(&self, pool: &Pool, precision: Precision, a: &mut Activations) {
+        let exact = [&mut a.queries, &mut a.keys, &mut a.log_sums, &mut a.raw_queries, &mut a.raw_keys];
+        exact.into_iter().zip(&self.exact).for_each(|(out, kept)| copy(kept, out));
+        a.u.iter_mut().zip(&self.u).for_each(|(out, kept)| copy(kept, out));
+        let rounded = [
             &mut a.entry,
             &mut a.middle,
-            &mut a.queries,
-            &mut a.keys,
-            &mut a.log_sums,
-            &mut a.raw_queries,
-            &mut a.raw_keys,
+            &mut a.values,
+            &mut a.attended,
+            &mut a.gate,
+            &mut a.up,
+            &mut a.attention_out,
+            &mut a.feed_forward_out,
         ];
-        for (out, kept) in exact.into_iter().zip(&self.exact) {
-            out.clone_from(kept);
-        }
-        let rounded =
-            [&mut a.values, &mut a.attended, &mut a.gate, &mut a.up, &mut a.attention_out, &mut a.feed_forward_out];
-        for (out, kept) in rounded.into_iter().zip(&self.rounded) {
-            kept.restore(pool, out);
-        }
-        for (out, kept) in a.u.iter_mut().zip(&self.u) {
-            out.clone_from(kept);
-        }
+        rounded.into_iter().zip(&self.rounded).for_each(|(out, kept)| kept.restore(pool, precision, out));
     }
 }

@@ -369,13 +369,6 @@ struct Panel<'a> {
     seen: Range<usize>,
 }
 
-impl Panel<'_> {
-    /// Replaces the scores of keys outside a range of positions, or past the last key, by minus infinity.
-    fn hide_unseen(&self, rows: &mut [f32], sees: Range<usize>) {
-        hide_unseen(rows, sees, self.start, self.seen.end);
-    }
-}
-
 /// Replaces the scores of keys outside a range of positions by minus infinity, in rows of a panel of `len` keys, the
 /// first of which stands at `position`.
 #[inline(always)]

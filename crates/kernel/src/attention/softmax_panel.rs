@@ -1,6 +1,8 @@
 //! The softmax over one panel, between the two products.
 
-use super::{AttentionShape, Panel};
+use std::hint::black_box;
+
+use super::{AttentionShape, Panel, hide_unseen};
 use crate::exponential::exp;
 use crate::kv_cache::PANEL_VECTORS;
 use crate::lanes::{Arithmetic, Kernel, Lanes, flat_mut, larger};
@@ -51,7 +53,7 @@ impl SoftmaxPanel<'_> {
     fn hide_unseen(&mut self) {
         let rows = self.scores.chunks_exact_mut(PANEL_VECTORS * self.shape.group());
         for (rows, &position) in rows.zip(self.positions) {
-            self.panel.hide_unseen(flat_mut(rows), self.shape.sees(position));
+            hide_unseen(flat_mut(rows), self.shape.sees(position), self.panel.start, self.panel.seen.end);
         }
     }
 
@@ -60,7 +62,8 @@ impl SoftmaxPanel<'_> {
     fn raise_maxima<A: Arithmetic>(&mut self) {
         let rows = self.scores.as_chunks::<PANEL_VECTORS>().0.iter();
         for ((&[a, b, c], &maximum), raised) in rows.zip(&*self.maxima).zip(&mut *self.corrections) {
-            *raised = larger(a.zip(b, larger).zip(c, larger).max(), maximum);
+            // One row at a time: left alone, the compiler gathers the lanes of many rows, which takes far longer.
+            *raised = larger(black_box(a.zip(b, larger).zip(c, larger)).max(), maximum);
         }
         for (maximum, correction) in self.maxima.iter_mut().zip(&mut *self.corrections) {
             let raised = *correction;

@@ -85,11 +85,49 @@ pub(crate) struct Interleave<'a, 'b, const GROUP: usize, E> {
     pub(crate) first: usize,
     pub(crate) lanes: usize,
     pub(crate) words: &'b mut [u32],
-    /// Makes a word of a lane's numbers.
     pub(crate) encode: E,
 }
 
-impl<const GROUP: usize, E: Fn(usize, [f32; GROUP]) -> u32> Kernel for Interleave<'_, '_, GROUP, E> {
+/// How the numbers of a group become a word; `word` must be `#[inline(always)]`.
+pub(crate) trait Encode<const GROUP: usize> {
+    fn word(&self, lane: usize, numbers: [f32; GROUP]) -> u32;
+}
+
+/// One f32 a word.
+pub(crate) struct AsF32;
+
+impl Encode<1> for AsF32 {
+    #[inline(always)]
+    fn word(&self, _lane: usize, [number]: [f32; 1]) -> u32 {
+        number.to_bits()
+    }
+}
+
+/// Two bf16 a word.
+pub(crate) struct AsBf16;
+
+impl Encode<2> for AsBf16 {
+    #[inline(always)]
+    fn word(&self, _lane: usize, [low, high]: [f32; 2]) -> u32 {
+        bf16_bits(low) | bf16_bits(high) << 16
+    }
+}
+
+/// Four bytes a word, of numbers times the lane's factor.
+pub(crate) struct AsInt8<'a> {
+    pub(crate) inverse_scales: &'a [f32],
+    /// Bits of the word to be flipped: the sign bits make bytes with an offset of 128.
+    pub(crate) flip: u32,
+}
+
+impl Encode<4> for AsInt8<'_> {
+    #[inline(always)]
+    fn word(&self, lane: usize, numbers: [f32; 4]) -> u32 {
+        int8_word(numbers, self.inverse_scales[lane]) ^ self.flip
+    }
+}
+
+impl<const GROUP: usize, E: Encode<GROUP>> Kernel for Interleave<'_, '_, GROUP, E> {
     type Output = ();
 
     #[inline(always)]
@@ -98,14 +136,15 @@ impl<const GROUP: usize, E: Fn(usize, [f32; GROUP]) -> u32> Kernel for Interleav
         for (index, part) in words.chunks_mut(GROUPS_AT_ONCE * lanes).enumerate() {
             let group = index * GROUPS_AT_ONCE;
             for lane in 0..lanes {
+                let row = first + lane;
                 let mut encoded = [0; GROUPS_AT_ONCE];
-                if let Some(numbers) = source.run::<GROUP>(first + lane, group) {
+                if let Some(numbers) = source.run::<GROUP>(row, group) {
                     for (word, &numbers) in encoded.iter_mut().zip(numbers) {
-                        *word = encode(lane, numbers);
+                        *word = encode.word(lane, numbers);
                     }
                 } else {
                     for (offset, word) in encoded.iter_mut().enumerate() {
-                        *word = encode(lane, source.values(first + lane, group + offset));
+                        *word = encode.word(lane, source.values(row, group + offset));
                     }
                 }
                 part[lane..].iter_mut().step_by(lanes).zip(encoded).for_each(|(word, encoded)| *word = encoded);
@@ -149,12 +188,6 @@ pub(crate) fn bf16_bits(value: f32) -> u32 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
     if value.is_nan() { (bits >> 16) | 0x40 } else { rounded }
-}
-
-/// Two bf16 numbers in a word.
-#[inline(always)]
-pub(crate) fn bf16_word([low, high]: [f32; 2]) -> u32 {
-    bf16_bits(low) | bf16_bits(high) << 16
 }
 
 /// The two numbers of a word of bf16.
@@ -210,14 +243,13 @@ mod tests {
         let transposed: Vec<f32> = (0..rows * inputs).map(|i| data[i % rows * inputs + i / rows]).collect();
         let pack = |source: Source<'_>| {
             let mut words = vec![0; 4 * 3];
-            let encode = |lane, values| bf16_word(values) + lane as u32;
-            Interleave { source, first: 3, lanes: 3, words: &mut words, encode }.run::<Separate>();
+            Interleave { source, first: 3, lanes: 3, words: &mut words, encode: AsBf16 }.run::<Separate>();
             words
         };
         let packed = pack(Source::row_major(&data, rows, inputs));
         assert_eq!(packed, pack(Source::transposed(&transposed, rows, inputs)));
-        assert_eq!(packed[0], bf16_word([21.0, 22.0]));
-        assert_eq!(packed[3 * 3 + 1], bf16_word([34.0, 0.0]) + 1, "the last input of the last row");
-        assert_eq!(packed[2], 2, "a row that pads");
+        assert_eq!(packed[0], bf16_bits(21.0) | bf16_bits(22.0) << 16);
+        assert_eq!(packed[3 * 3 + 1], bf16_bits(34.0), "the last input of the last row");
+        assert_eq!(packed[2], 0, "a row that pads");
     }
 }

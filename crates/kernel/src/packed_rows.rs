@@ -2,7 +2,7 @@
 
 use crate::Pool;
 use crate::buffer::Buffer;
-use crate::interleave::{Interleave, Precision, Scales, Source, bf16_word, int8_word, inverse_scale};
+use crate::interleave::{AsBf16, AsF32, AsInt8, Interleave, Precision, Scales, Source, inverse_scale};
 use crate::lanes::dispatch;
 
 /// The most rows that one tile of a product holds: 9 × 3 vectors of sums, with the operands, fill 32 registers.
@@ -47,13 +47,11 @@ impl Rows {
         match self.precision {
             Precision::F32 => pool.chunks(words, block_words, |block, words| {
                 let (first, lanes) = (block * height, height.min(rows - block * height));
-                let encode = |_, [number]: [f32; 1]| number.to_bits();
-                dispatch(pool, Interleave { source, first, lanes, words, encode });
+                dispatch(pool, Interleave { source, first, lanes, words, encode: AsF32 });
             }),
             Precision::Bf16 => pool.chunks(words, block_words, |block, words| {
                 let (first, lanes) = (block * height, height.min(rows - block * height));
-                let encode = |_, numbers| bf16_word(numbers);
-                dispatch(pool, Interleave { source, first, lanes, words, encode });
+                dispatch(pool, Interleave { source, first, lanes, words, encode: AsBf16 });
             }),
             Precision::Int8 if inputs > 0 => {
                 pool.chunks2((words, block_words), (&mut self.scales, height), |block, words, scales| {
@@ -61,7 +59,7 @@ impl Rows {
                     dispatch(pool, Scales { source, first, scales: &mut *scales });
                     let inverse: [f32; MAX_BLOCK] =
                         std::array::from_fn(|lane| scales.get(lane).map_or(0.0, |&scale| inverse_scale(scale)));
-                    let encode = |lane: usize, numbers| int8_word(numbers, inverse[lane]) ^ OFFSET_128;
+                    let encode = AsInt8 { inverse_scales: &inverse[..lanes], flip: OFFSET_128 };
                     dispatch(pool, Interleave { source, first, lanes, words, encode });
                 });
             }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::Pool;
 use crate::buffer::Buffer;
-use crate::interleave::{Interleave, Precision, Scales, Source, bf16_numbers, bf16_word, int8_word, inverse_scale};
+use crate::interleave::{AsBf16, AsF32, AsInt8, Interleave, Precision, Scales, Source, bf16_numbers, inverse_scale};
 use crate::lanes::dispatch;
 
 /// How many outputs a panel of packed weights holds side by side: three vectors of sixteen f32.
@@ -91,12 +91,12 @@ impl Weight {
         let panel_words = self.panel_words();
         match self.precision {
             Precision::F32 => pool.chunks(&mut self.words, panel_words, |panel, words| {
-                let encode = |_, [number]: [f32; 1]| number.to_bits();
-                dispatch(pool, Interleave { source, first: panel * PANEL, lanes: PANEL, words, encode });
+                let (first, lanes) = (panel * PANEL, PANEL);
+                dispatch(pool, Interleave { source, first, lanes, words, encode: AsF32 });
             }),
             Precision::Bf16 => pool.chunks(&mut self.words, panel_words, |panel, words| {
-                let encode = |_, numbers| bf16_word(numbers);
-                dispatch(pool, Interleave { source, first: panel * PANEL, lanes: PANEL, words, encode });
+                let (first, lanes) = (panel * PANEL, PANEL);
+                dispatch(pool, Interleave { source, first, lanes, words, encode: AsBf16 });
             }),
             Precision::Int8 => {
                 pool.chunks(&mut self.scales, PANEL, |panel, scales| {
@@ -107,7 +107,7 @@ impl Weight {
                 pool.chunks2(parts.0, parts.1, |panel, words, offsets| {
                     let first = panel * PANEL;
                     let inverse: [f32; PANEL] = std::array::from_fn(|lane| inverse_scale(scales[first + lane]));
-                    let encode = |lane: usize, numbers| int8_word(numbers, inverse[lane]);
+                    let encode = AsInt8 { inverse_scales: &inverse, flip: 0 };
                     dispatch(pool, Interleave { source, first, lanes: PANEL, words: &mut *words, encode });
                     for (lane, offset) in offsets.iter_mut().enumerate() {
                         let bytes = words.iter().skip(lane).step_by(PANEL).flat_map(|word| word.to_le_bytes());

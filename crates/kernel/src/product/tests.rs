@@ -1,5 +1,6 @@
 use super::*;
 use crate::Weight;
+use crate::test_support::random;
 use proptest::prelude::*;
 use std::num::NonZeroUsize;
 
@@ -11,18 +12,6 @@ fn pool(threads: usize, isa: Isa) -> Pool {
 
 fn available_isas() -> impl Iterator<Item = Isa> {
     [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| isa.is_available())
-}
-
-/// Reproducible numbers in [-1, 1).
-fn numbers(seed: u64, count: usize) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..count).map(|_| next()).collect()
 }
 
 fn packed(pool: &Pool, precision: Precision, x: &[f32], rows: usize, inputs: usize) -> Rows {
@@ -68,9 +57,9 @@ impl Case {
     /// Compares a product in every precision with f64 arithmetic on the rounded operands.
     fn check(&self, pool: &Pool) {
         let &Case { rows, outputs, inputs, rank, .. } = self;
-        let (x, w) = (numbers(1, rows * inputs), numbers(2, outputs * inputs));
-        let (u, b) = (numbers(3, rows * (rank + 5)), numbers(4, outputs * rank));
-        let (bias, before) = (numbers(5, outputs), numbers(6, rows * outputs));
+        let (x, w) = (random(1, rows * inputs), random(2, outputs * inputs));
+        let (u, b) = (random(3, rows * (rank + 5)), random(4, outputs * rank));
+        let (bias, before) = (random(5, outputs), random(6, rows * outputs));
         let packed_b = Weight::pack(pool, &b, outputs, rank, Precision::F32);
         let u = (rank > 0).then(|| Columns::new(&u, rank + 5, 2..rank + 2));
         let epilogue = Epilogue {
@@ -169,8 +158,8 @@ proptest! {
 #[test]
 fn a_row_has_the_same_bits_in_any_company_and_with_any_threads() {
     let (rows, outputs, inputs, rank) = (20, 250, 77, 5);
-    let (x, w) = (numbers(1, rows * inputs), numbers(2, outputs * inputs));
-    let (u, b) = (numbers(3, rows * rank), numbers(4, outputs * rank));
+    let (x, w) = (random(1, rows * inputs), random(2, outputs * inputs));
+    let (u, b) = (random(3, rows * rank), random(4, outputs * rank));
     for (isa, precision) in available_isas().flat_map(|isa| PRECISIONS.map(|precision| (isa, precision))) {
         let compute = |threads: usize, first: usize, count: usize| {
             let pool = pool(threads, isa);
@@ -198,7 +187,7 @@ fn a_row_has_the_same_bits_in_any_company_and_with_any_threads() {
 #[test]
 fn blocks_of_outputs_are_the_columns_of_the_whole() {
     let (rows, outputs, inputs) = (7, 200, 33);
-    let (x, w) = (numbers(1, rows * inputs), numbers(2, outputs * inputs));
+    let (x, w) = (random(1, rows * inputs), random(2, outputs * inputs));
     for (isa, precision) in available_isas().flat_map(|isa| PRECISIONS.map(|precision| (isa, precision))) {
         let pool = pool(2, isa);
         let x = packed(&pool, precision, &x, rows, inputs);
@@ -217,7 +206,7 @@ fn blocks_of_outputs_are_the_columns_of_the_whole() {
 #[test]
 fn blocks_of_inputs_add_up_to_the_whole() {
     let (rows, outputs, inputs) = (6, 100, 50);
-    let (x, w) = (numbers(1, rows * inputs), numbers(2, outputs * inputs));
+    let (x, w) = (random(1, rows * inputs), random(2, outputs * inputs));
     for (isa, precision) in available_isas().flat_map(|isa| [Precision::F32, Precision::Bf16].map(|p| (isa, p))) {
         let pool = pool(2, isa);
         let w = Weight::pack(&pool, &w, outputs, inputs, precision);
@@ -237,7 +226,7 @@ fn blocks_of_inputs_add_up_to_the_whole() {
 #[test]
 fn eight_bit_sums_are_exact_and_alike_everywhere() {
     let (rows, outputs, inputs) = (11, 60, 1000);
-    let (x, w) = (numbers(1, rows * inputs), numbers(2, outputs * inputs));
+    let (x, w) = (random(1, rows * inputs), random(2, outputs * inputs));
     let compute = |isa| {
         let pool = pool(1, isa);
         let mut out = vec![0.0; rows * outputs];

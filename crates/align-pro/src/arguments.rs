@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Language models: list, fetch, look at
+    /// Language models: list, fetch, look at, sample from, score with
     #[command(subcommand)]
     Model(ModelCommand),
 }
@@ -30,6 +30,10 @@ pub(crate) enum ModelCommand {
     Pull(Pull),
     /// What a model is: architecture, sizes, quantisation, template, licence, memory needed
     Show(Show),
+    /// Log-probabilities of given texts, token by token
+    Score(Score),
+    /// Sample or decode text
+    Generate(Box<Generate>),
 }
 
 #[derive(Debug, Args)]
@@ -67,4 +71,105 @@ pub(crate) struct Show {
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Score {
+    /// A name from `model list`, hf:ORG/REPO, a GGUF file or a safetensors folder
+    pub(crate) model: String,
+    /// JSON lines with `text` or `messages`, and perhaps a `prefix` that is not scored; `-` is standard input
+    #[arg(default_value = "-", value_name = "FILE")]
+    pub(crate) input: PathBuf,
+    /// Softmax temperature of the log-probabilities
+    #[arg(long, default_value_t = 1.0, value_name = "T")]
+    pub(crate) temperature: f32,
+    /// Print one JSON document instead of one JSON line for each input line
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) engine: EngineFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Generate {
+    /// A name from `model list`, hf:ORG/REPO, a GGUF file or a safetensors folder
+    pub(crate) model: String,
+    /// What the model reads; `-` is standard input
+    #[arg(required_unless_present = "input", conflicts_with = "input")]
+    pub(crate) prompt: Option<String>,
+    /// JSON lines with `prompt` or `messages`, answered together, one JSON line each
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// A message before the prompt that tells the model how to behave
+    #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
+    pub(crate) system: Option<String>,
+    /// Continue the prompt as it is, without the model's chat template
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Print one JSON document, with tokens and log-probabilities
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingFlags,
+    #[command(flatten)]
+    pub(crate) engine: EngineFlags,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct SamplingFlags {
+    /// Most tokens a sample may have
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    pub(crate) max_tokens: usize,
+    /// Samples for each prompt
+    #[arg(short = 'n', long, default_value_t = 1, value_name = "N")]
+    pub(crate) samples: usize,
+    /// Same seed, same text
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Always take the most likely token
+    #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "min_p"])]
+    pub(crate) greedy: bool,
+    /// Divides the logits: below 1 plays safe, above 1 takes risks
+    #[arg(long, default_value_t = 0.7, value_name = "T")]
+    pub(crate) temperature: f32,
+    /// Keep the K most likely tokens
+    #[arg(long, value_name = "K")]
+    pub(crate) top_k: Option<usize>,
+    /// Keep the most likely tokens that together have probability P
+    #[arg(long, default_value_t = 0.95, value_name = "P")]
+    pub(crate) top_p: f32,
+    /// Drop tokens less likely than P times the most likely one
+    #[arg(long, default_value_t = 0.0, value_name = "P")]
+    pub(crate) min_p: f32,
+    /// End a sample where this text appears; can be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Engine")]
+pub(crate) struct EngineFlags {
+    /// Threads to compute with [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<std::num::NonZeroUsize>,
+    /// How the frozen weights are kept
+    #[arg(long, default_value = "auto")]
+    pub(crate) precision: PrecisionFlag,
+    /// A LoRA adapter: a folder in PEFT's format
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) adapter: Option<PathBuf>,
+}
+
+/// How the frozen weights are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrecisionFlag {
+    /// The fastest that this processor does well
+    Auto,
+    /// 32-bit floating point: the reference
+    F32,
+    /// 16-bit brain floating point
+    Bf16,
+    /// 8-bit integers
+    Int8,
 }

@@ -29,6 +29,24 @@ pub(crate) enum Failure {
     Checksum { expected: String, found: String },
     #[error("the file that came is longer than {expected} bytes")]
     TooLong { expected: u64 },
+    #[error("cannot use `{file}`")]
+    Input {
+        file: String,
+        #[source]
+        line: BadLine,
+    },
+    #[error("the model `{model}` has no chat template")]
+    NoTemplate { model: String },
+}
+
+/// What is wrong with a line of JSON.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}{}: {problem}", field.map(|field| format!(", field `{field}`")).unwrap_or_default())]
+pub(crate) struct BadLine {
+    pub(crate) line: usize,
+    pub(crate) field: Option<&'static str>,
+    pub(crate) problem: String,
+    pub(crate) fix: &'static str,
 }
 
 /// A program's last line is where programs say what is wrong.
@@ -56,6 +74,10 @@ impl Failure {
             }
             Failure::Checksum { .. } | Failure::TooLong { .. } => {
                 "a mirror or proxy may have altered the file: try another, or give the path of a model file of your own"
+            }
+            Failure::Input { line, .. } => line.fix,
+            Failure::NoTemplate { .. } => {
+                "base models read plain text: leave out `--system`, and give `prompt` or `text` for `messages`"
             }
             Failure::Interrupted => return None,
         };
@@ -103,9 +125,34 @@ fn hint_of(error: &anyhow::Error) -> Option<String> {
     })
 }
 
+/// A file by the name that messages call it.
+pub(crate) fn shown(path: &std::path::Path) -> String {
+    if path.as_os_str() == "-" { "<stdin>".to_owned() } else { path.display().to_string() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_are_told_with_their_causes_and_a_hint() {
+        let line = BadLine {
+            line: 17,
+            field: Some("text"),
+            problem: "expected a string, found a number".into(),
+            fix: "quote it",
+        };
+        let error = anyhow::Error::new(Failure::Input { file: "train.jsonl".to_owned(), line });
+        let expected = "error: cannot use `train.jsonl`\n  caused by: line 17, field `text`: expected a string, found a \
+                        number\nhint: quote it\n";
+        assert_eq!(describe(&error), expected);
+        let error = error.context("cannot score");
+        assert!(
+            describe(&error)
+                .starts_with("error: cannot score\n  caused by: cannot use `train.jsonl`\n  caused by: line")
+        );
+        assert!(describe(&error).ends_with("hint: quote it\n"));
+    }
 
     #[test]
     fn every_attempt_of_a_pull_is_told() {

@@ -5,6 +5,7 @@ mod commands;
 mod failure;
 mod home;
 mod interrupt;
+mod json_lines;
 mod models;
 mod output;
 mod progress;

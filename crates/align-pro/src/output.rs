@@ -29,6 +29,12 @@ impl<W: Write> Output<W> {
         writeln!(self.to, "{text}").map_err(closed_or_broken)
     }
 
+    /// One line of JSON.
+    pub(crate) fn json_line(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
+        let line = serde_json::to_string(value)?;
+        self.line(&line)
+    }
+
     /// One JSON document, for people too.
     pub(crate) fn json_document(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
         let document = serde_json::to_string_pretty(value)?;

@@ -9,6 +9,11 @@ pub(crate) fn bytes(what: &str, total: u64) -> ProgressBar {
     bar(what, total, "{msg}  {wide_bar}  {bytes}/{total_bytes}  {bytes_per_sec}  {eta}")
 }
 
+/// A bar over anything that is counted.
+pub(crate) fn count(what: &str, total: u64) -> ProgressBar {
+    bar(what, total, "{msg}  {wide_bar}  {pos}/{len}  {eta}")
+}
+
 /// A spinner over work of unknown length.
 pub(crate) fn spinner(what: &str) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(what.to_owned());

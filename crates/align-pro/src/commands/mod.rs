@@ -1,7 +1,9 @@
 //! One file a command.
 
+mod generate;
 mod list;
 mod pull;
+mod score;
 mod show;
 
 use crate::arguments::{Command, ModelCommand};
@@ -22,5 +24,7 @@ pub(crate) fn run(command: Command, session: &Session, output: &mut Output) -> a
         Command::Model(ModelCommand::List(arguments)) => list::run(&arguments, session, output),
         Command::Model(ModelCommand::Pull(arguments)) => pull::run(&arguments, session, output),
         Command::Model(ModelCommand::Show(arguments)) => show::run(&arguments, session, output),
+        Command::Model(ModelCommand::Score(arguments)) => score::run(&arguments, session, output),
+        Command::Model(ModelCommand::Generate(arguments)) => generate::run(&arguments, session, output),
     }
 }

@@ -1,5 +1,8 @@
 //! The models known by name. A name always means the same bytes, whichever source they come from.
 
+/// What the file is called in the model's folder, whatever its source calls it.
+pub(crate) const MODEL_FILE: &str = "model.gguf";
+
 /// A model that can be pulled by a short name.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -9,9 +12,7 @@ pub(crate) struct Entry {
     pub(crate) summary: &'static str,
     /// The licence, as its makers name it.
     pub(crate) licence: &'static str,
-    /// The GGUF file.
-    pub(crate) file: &'static str,
-    /// Its length.
+    /// Length of the GGUF file.
     pub(crate) bytes: u64,
     /// Its SHA-256.
     pub(crate) sha256: &'static str,
@@ -46,7 +47,6 @@ pub(crate) const CATALOGUE: &[Entry] = &[
         name: "smollm2-135m-instruct",
         summary: "SmolLM2 135M Instruct, Q4_1: small enough for every machine, follows simple instructions",
         licence: "Apache-2.0",
-        file: "SmolLM2-135M-Instruct.Q4_1.gguf",
         bytes: 98_362_432,
         sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         hub: HubFile {
@@ -65,7 +65,6 @@ pub(crate) const CATALOGUE: &[Entry] = &[
         name: "gemma3-270m",
         summary: "Gemma 3 270M, Q4_K_M: a base model without chat template",
         licence: "Gemma Terms of Use (ai.google.dev/gemma/terms)",
-        file: "gemma-3-270m-q4_k_m.gguf",
         bytes: 253_113_024,
         sha256: "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
         hub: HubFile {

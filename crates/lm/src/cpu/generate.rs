@@ -124,7 +124,9 @@ impl<'a> Generation<'a> {
             if begun < self.rows.len() {
                 self.step(begun)?;
             }
-            self.first_tokens(begun)?;
+            if begun > 0 {
+                self.first_tokens(begun)?;
+            }
             self.retire();
         }
         Ok(self.done.into_iter().map(|samples| samples.into_iter().flatten().collect()).collect())

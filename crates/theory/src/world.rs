@@ -80,7 +80,7 @@ pub struct Prompt {
 }
 
 impl World {
-    /// Checks the tables and scales rows and weights to sum to one to the last bit.
+    /// Checks the tables and scales rows and weights that sum to one only roughly.
     ///
     /// # Errors
     /// The first thing that is wrong, with its place: empty or ragged tables, numbers that are not finite, negative

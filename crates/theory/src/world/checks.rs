@@ -5,6 +5,8 @@ use crate::error::{self, Error};
 
 /// How far the sum of a row may be from one: printed probabilities are rounded.
 const ROW_SUM_TOLERANCE: f64 = 1e-6;
+/// What adding a row up can cost by itself; such a row is left as it is.
+const ROUNDING: f64 = 1e-14;
 
 pub(super) fn check(tables: WorldTables) -> Result<World, Error> {
     error::positive("lambda", tables.lambda)?;
@@ -56,14 +58,16 @@ fn prompt(
     Ok(Prompt { rho_ref, pi_f: responses, reward, pi_sft })
 }
 
-/// A row that sums to one, scaled so that it does to the last bit.
+/// A row that sums to one, scaled if it does so only roughly.
 fn distribution(place: &str, mut row: Vec<f64>) -> Result<Vec<f64>, Error> {
     error::not_negative(place, &row)?;
     let found: f64 = row.iter().sum();
     if (found - 1.0).abs() > ROW_SUM_TOLERANCE {
         return Err(Error::RowSum { place: place.into(), found });
     }
-    row.iter_mut().for_each(|probability| *probability /= found);
+    if (found - 1.0).abs() > ROUNDING {
+        row.iter_mut().for_each(|probability| *probability /= found);
+    }
     Ok(row)
 }
 

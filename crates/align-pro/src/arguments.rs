@@ -1,8 +1,12 @@
 //! The command line, exactly as written: what each flag means is decided by the command.
 
+mod lab;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use lab::{DistanceName, FixedPoint, Lab, LabCommand, MethodName, MethodOptions, World};
 
 /// Train, measure and serve prompters for frozen language models.
 #[derive(Debug, Parser)]
@@ -20,6 +24,8 @@ pub(crate) enum Command {
     /// Language models: list, fetch, look at, sample from, score with
     #[command(subcommand)]
     Model(ModelCommand),
+    /// The exact miniature: worlds small enough that everything is a sum
+    Lab(Lab),
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod generate;
+mod lab;
 mod list;
 mod pull;
 mod score;
@@ -21,6 +22,7 @@ pub(crate) struct Session {
 /// Run one command.
 pub(crate) fn run(command: Command, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     match command {
+        Command::Lab(arguments) => lab::run(&arguments, output),
         Command::Model(ModelCommand::List(arguments)) => list::run(&arguments, session, output),
         Command::Model(ModelCommand::Pull(arguments)) => pull::run(&arguments, session, output),
         Command::Model(ModelCommand::Show(arguments)) => show::run(&arguments, session, output),

@@ -5,6 +5,8 @@ mod generate;
 #[cfg(test)]
 mod help;
 #[cfg(test)]
+mod lab;
+#[cfg(test)]
 #[cfg(unix)]
 mod pull;
 #[cfg(test)]

@@ -18,9 +18,12 @@ use mask::Mask;
 
 /// Templates of real models have some thousands of bytes.
 const SOURCE_LIMIT: usize = 1 << 20;
-/// Steps and bytes a template may spend, and how many more for every byte of the messages.
-const FUEL: u64 = 4_000_000;
-const FUEL_PER_BYTE: u64 = 1_000;
+/// Steps a template may take, so that none runs for ever or fills the memory (64 bytes of new text count as one), and how many more for every message and its bytes.
+///
+/// The template engine does not charge for adding lists to themselves, which a template made for it can misuse.
+const FUEL: u64 = 500_000;
+const FUEL_PER_MESSAGE: u64 = 10_000;
+const FUEL_PER_BYTE: u64 = 16;
 const RECURSION_LIMIT: usize = 100;
 const NAME: &str = "chat_template";
 
@@ -90,6 +93,7 @@ impl ChatTemplate {
         environment.set_syntax(syntax.map_err(|source| Problem::Template { source })?);
         environment.set_recursion_limit(RECURSION_LIMIT);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_filter("trim", trim);
         environment.add_function("raise_exception", |message: String| -> Result<(), minijinja::Error> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
         });
@@ -128,10 +132,20 @@ impl ChatTemplate {
         };
         let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
         let mut environment = self.environment.clone();
-        environment.set_fuel(Some(FUEL.saturating_add(FUEL_PER_BYTE.saturating_mul(bytes as u64))));
+        environment.set_fuel(Some(FUEL + FUEL_PER_MESSAGE * messages.len() as u64 + FUEL_PER_BYTE * bytes as u64));
         let template = environment.get_template(NAME);
         template.and_then(|template| template.render(values)).map_err(|source| Error::Template { source })
     }
+}
+
+/// Jinja's `trim` as Python does it: besides Unicode's white space, the four information separators are space.
+fn trim(text: &str, characters: Option<&str>) -> String {
+    let is_space = |letter: char| letter.is_whitespace() || matches!(letter, '\u{1C}'..='\u{1F}');
+    let trimmed = match characters {
+        Some(characters) => text.trim_matches(|letter| characters.contains(letter)),
+        None => text.trim_matches(is_space),
+    };
+    trimmed.to_owned()
 }
 
 #[cfg(test)]

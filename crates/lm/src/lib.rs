@@ -6,6 +6,7 @@
 
 mod architecture;
 mod atomic;
+mod catalogue;
 mod chat;
 mod checkpoint;
 mod cpu;
@@ -23,6 +24,7 @@ mod tokenizer;
 
 pub use architecture::{Activation, Architecture, Linear, Rotary, Window};
 pub use atomic::write_atomically;
+pub use catalogue::{CATALOGUE, HubRepository, KnownModel, PackagedPart, find_model, models_folder};
 pub use chat::{ChatTemplate, Message, NextTurn, Role};
 pub use checkpoint::{Checkpoint, LayerTensor, Summary, TensorId};
 pub use cpu::{CpuEngine, EngineOptions, Precision, Tape};

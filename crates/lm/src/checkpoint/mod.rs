@@ -283,3 +283,6 @@ fn check_shape(name: &str, expected: &[usize], found: &[usize]) -> Result<(), Fa
     let (name, expected, found) = (name.to_owned(), expected.to_vec(), found.to_vec());
     Err(Problem::Shape { name, expected, found }.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,3 +156,8 @@ impl Gguf {
 pub(crate) fn required<T>(value: Option<T>, key: &str) -> Result<T, Fault> {
     value.ok_or_else(|| Fault::key(key, "there", "missing"))
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

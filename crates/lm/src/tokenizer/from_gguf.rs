@@ -36,11 +36,11 @@ impl Tokenizer {
     /// Rebuilds the tokenizer that a GGUF file was made with.
     pub(crate) fn from_gguf(gguf: &Gguf, architecture: &Architecture) -> Result<Tokenizer, Fault> {
         let texts = required(gguf.texts("tokenizer.ggml.tokens")?, "tokenizer.ggml.tokens")?;
-        let kinds = kinds(gguf, texts.len())?;
+        let mut kinds = kinds(gguf, texts.len())?;
         let model = required(gguf.text("tokenizer.ggml.model")?, "tokenizer.ggml.model")?;
         let (mut inner, spelling) = match model {
             "gpt2" => byte_level(gguf, texts)?,
-            "llama" => pieces(gguf, texts, &kinds)?,
+            "llama" => pieces(gguf, texts, &mut kinds)?,
             other => return Err(Fault::unsupported(format!("a tokenizer of type `{other}`"))),
         };
         let of_kind = |wanted| texts.iter().zip(&kinds).filter(move |(_, kind)| **kind == wanted).map(|(text, _)| text);
@@ -147,18 +147,28 @@ fn pre_tokenizer(name: &str) -> Result<PreTokenizerWrapper, Fault> {
 }
 
 /// SentencePiece's byte-pair encoding: scored pieces, `▁` for spaces, bytes for what no piece covers.
-fn pieces(gguf: &Gguf, texts: &[String], kinds: &[Kind]) -> Result<(tokenizers::Tokenizer, Spelling), Fault> {
+///
+/// Runs of spaces, which some files add as tokens of their own, become pieces that merge before all others: spaces are
+/// `▁` by the time pieces are looked for.
+fn pieces(gguf: &Gguf, texts: &[String], kinds: &mut [Kind]) -> Result<(tokenizers::Tokenizer, Spelling), Fault> {
     const KEY: &str = "tokenizer.ggml.scores";
     let scores = match required(gguf.list(KEY)?, KEY)? {
         List::Reals(scores) if scores.len() == texts.len() => scores,
         _ => return Err(Fault::key(KEY, format!("{} numbers, one a token", texts.len()), "another list")),
     };
-    let scored = texts.iter().zip(scores).zip(kinds).filter(|(_, kind)| **kind == Kind::Normal);
+    let mut texts = texts.to_vec();
+    let mut scores = scores.clone();
+    for ((text, score), kind) in texts.iter_mut().zip(&mut scores).zip(kinds.iter_mut()) {
+        if *kind == Kind::UserDefined && !text.is_empty() && text.chars().all(|letter| letter == ' ') {
+            (*text, *score, *kind) = (text.replace(' ', "\u{2581}"), f32::INFINITY, Kind::Normal);
+        }
+    }
+    let scored = texts.iter().zip(&scores).zip(&*kinds).filter(|(_, kind)| **kind == Kind::Normal);
     let scored: Vec<(&str, f32)> = scored.map(|((text, score), _)| (text.as_str(), *score)).collect();
     let merges = scores::merges(&scored).into_iter().map(|(left, right)| (left.to_owned(), right.to_owned()));
     let unknown = gguf.count("tokenizer.ggml.unknown_token_id")?.and_then(|id| texts.get(id));
     let bytes = texts.iter().filter(|text| byte_piece(text).is_some()).count();
-    let mut builder = BPE::builder().vocab_and_merges(vocabulary(texts), merges.collect()).fuse_unk(true);
+    let mut builder = BPE::builder().vocab_and_merges(vocabulary(&texts), merges.collect()).fuse_unk(true);
     builder = builder.byte_fallback(bytes == 256);
     if let Some(unknown) = unknown {
         builder = builder.unk_token(unknown.clone());

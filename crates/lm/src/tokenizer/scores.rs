@@ -15,11 +15,9 @@ pub(super) fn merges<'a>(pieces: &[(&'a str, f32)]) -> Vec<(&'a str, &'a str)> {
         let known = cuts.filter_map(|(left, right)| Some((*ids.get(left)?, *ids.get(right)?, left, right)));
         let mut ways: Vec<_> = known.collect();
         ways.sort_by_key(|(left, right, _, _)| (*left, *right));
-        ranked.extend(ways.into_iter().map(|(_, _, left, right)| (*score, left, right)));
+        let lengths = |left: &str, right: &str| (left.chars().count(), right.chars().count());
+        ranked.extend(ways.into_iter().map(|(_, _, left, right)| (*score, lengths(left, right), left, right)));
     }
-    ranked.sort_by(|a, b| {
-        let lengths = |way: &(f32, &str, &str)| (way.1.chars().count(), way.2.chars().count());
-        b.0.total_cmp(&a.0).then_with(|| lengths(b).cmp(&lengths(a)))
-    });
-    ranked.into_iter().map(|(_, left, right)| (left, right)).collect()
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| b.1.cmp(&a.1)));
+    ranked.into_iter().map(|(_, _, left, right)| (left, right)).collect()
 }

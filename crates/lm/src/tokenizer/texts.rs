@@ -1,5 +1,7 @@
 //! The bytes that every token stands for.
 
+use std::collections::HashMap;
+
 use crate::Token;
 
 /// How a vocabulary writes bytes.
@@ -26,7 +28,7 @@ pub(super) struct TokenTexts {
 impl TokenTexts {
     /// `written[id]` is a token as the files write it, and whether it was added as plain text.
     pub(super) fn new(written: &[Option<(String, bool)>], spelling: Spelling) -> TokenTexts {
-        let alphabet = byte_alphabet();
+        let alphabet: HashMap<char, u8> = byte_alphabet().into_iter().zip(0..=255).collect();
         let mut bytes = Vec::new();
         let mut starts = vec![0];
         for entry in written {
@@ -59,11 +61,10 @@ impl TokenTexts {
 }
 
 /// A character outside the alphabet stands for itself.
-fn push_byte_level(bytes: &mut Vec<u8>, text: &str, alphabet: &[char; 256]) {
+fn push_byte_level(bytes: &mut Vec<u8>, text: &str, alphabet: &HashMap<char, u8>) {
     for character in text.chars() {
-        // The alphabet lies in the first 324 code points, each byte's character at or shortly above its own value.
-        match alphabet.iter().position(|letter| *letter == character) {
-            Some(byte) => bytes.push(byte as u8),
+        match alphabet.get(&character) {
+            Some(byte) => bytes.push(*byte),
             None => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }

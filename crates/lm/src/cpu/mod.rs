@@ -45,7 +45,7 @@ pub struct CpuEngine {
     packing: Packing,
     activations: Activations,
     /// Memory of tapes gone by, for the next one.
-    spare: Vec<Box<KeptActivations>>,
+    spare: Vec<KeptActivations>,
 }
 
 /// In which precision the frozen products are computed; LoRA and accumulators are f32 in all of them.

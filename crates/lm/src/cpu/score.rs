@@ -109,7 +109,7 @@ impl CpuEngine {
             Keep::All => {
                 let mut kept = spare.pop().unwrap_or_default();
                 kept.keep(pool, activations, model.precision);
-                layers.push(KeptLayer::All(kept));
+                layers.push(KeptLayer::All(Box::new(kept)));
             }
         });
         let last = gather(&activations.entry, &states.rows, architecture.hidden);
@@ -175,7 +175,7 @@ impl CpuEngine {
             match kept {
                 KeptLayer::All(kept) => {
                     kept.restore(pool, model.precision, activations);
-                    spare.push(kept);
+                    spare.push(*kept);
                 }
                 KeptLayer::Entry(entry) => {
                     activations.entry = entry;

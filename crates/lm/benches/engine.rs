@@ -10,6 +10,13 @@
 //! all linear maps; `group` samples 4 prompts × 8 rewrites × 64 tokens, scores them with and without the adapter,
 //! and updates it.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::expect_used,
+    reason = "a benchmark prints and stops at errors"
+)]
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;

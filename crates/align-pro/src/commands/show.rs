@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use indicatif::HumanBytes;
-use lm::{Architecture, Checkpoint, Linear, LoraShape, Summary};
+use lm::{Architecture, Checkpoint, Linear, LoraShape, Precision, Summary, tape_bytes_per_token};
 use serde::Serialize;
 
 use super::Session;
@@ -107,23 +107,23 @@ fn sizes(architecture: &Architecture) -> Sizes {
     }
 }
 
-/// What the engine keeps: the weights once; while training every layer's input, one layer's inner values, and four
-/// numbers (value, gradient, two moments) for every parameter of the adapter.
+/// What the engine keeps: the weights, packed both ways while training; the tape; the values and gradients of the layer
+/// at hand; and four numbers (value, gradient, two moments) for every parameter of the adapter.
 fn memory(architecture: &Architecture, parameters: u64) -> Memory {
     const F32: u64 = 4;
     let [layers, hidden, feed_forward] =
         [architecture.layers, architecture.hidden, architecture.feed_forward].map(|size| size as u64);
     let [query, key] = [architecture.heads, architecture.kv_heads].map(|heads| (heads * architecture.head_dim) as u64);
     let tokens = STEP_SEQUENCES * STEP_TOKENS;
-    let inputs = layers * hidden;
-    let one_layer = 6 * hidden + 2 * query + 4 * key + 6 * feed_forward;
+    let tape = tape_bytes_per_token(architecture, Precision::Bf16) as u64;
+    let one_layer = 2 * (3 * hidden + 2 * query + 2 * key + 3 * feed_forward) * F32;
     let adapter = LoraShape::new(architecture, STEP_RANK, 2.0 * STEP_RANK as f32, &Linear::ALL, 0).len() as u64;
     Memory {
         weights_f32: parameters * F32,
         weights_bf16: parameters * 2,
         weights_int8: parameters,
         cache_per_token: 2 * layers * key * F32,
-        training_step: parameters * 2 + tokens * (inputs + one_layer) * F32 + adapter * 4 * F32,
+        training_step: parameters * 4 + tokens * (tape + one_layer) + adapter * 4 * F32,
     }
 }
 

@@ -30,7 +30,7 @@ use self::adapter::Packing;
 use self::forward::Activations;
 use self::model::Model;
 use self::tape::KeptActivations;
-pub use self::tape::Tape;
+pub use self::tape::{Tape, tape_bytes_per_token};
 use crate::{
     Architecture, Checkpoint, Engine, Error, Group, Lora, LoraGradients, Request, Sample, ScoreOptions, Scores,
     Tokenizer, Upstream,

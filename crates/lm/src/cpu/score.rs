@@ -66,7 +66,7 @@ impl CpuEngine {
         let mut tape = Tape { chunks: Vec::new(), shape: adapter.shape.clone(), options: *options };
         let mut budget = self.tape_budget;
         for groups in chunks(groups) {
-            let needed = rows(groups) * self.kept_bytes_per_row();
+            let needed = rows(groups) * super::tape_bytes_per_token(&self.model.architecture, self.precision());
             let keep = if needed <= budget { Keep::All } else { Keep::Entry };
             budget = budget.saturating_sub(if keep == Keep::All { needed } else { 0 });
             let scored = self.forward(groups, Some(&packed), options, keep);
@@ -75,16 +75,6 @@ impl CpuEngine {
             tape.chunks.push(Chunk { batch, store, states, head, last, normed, layers });
         }
         Ok((scores, tape))
-    }
-
-    /// Bytes that [`Keep::All`] keeps for one row.
-    fn kept_bytes_per_row(&self) -> usize {
-        let a = &self.model.architecture;
-        let (query, key) = (a.heads * a.head_dim, a.kv_heads * a.head_dim);
-        let exact = query + key + a.heads + if a.query_key_norm { query + key } else { 0 };
-        let rounded = 2 * a.hidden + key + query + 2 * a.feed_forward + if a.post_norms { 2 * a.hidden } else { 0 };
-        let width = if self.model.precision == kernel::Precision::F32 { 4 } else { 2 };
-        a.layers * (exact * 4 + rounded * width)
     }
 
     /// Pack the groups, run all layers, and sweep the head over the states that are read.

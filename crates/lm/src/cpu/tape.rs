@@ -6,7 +6,7 @@ use kernel::{Pool, Precision};
 use super::batch::{Batch, KvStore};
 use super::forward::Activations;
 use super::head::HeadScores;
-use crate::{Group, LoraShape, ScoreOptions, Token};
+use crate::{Architecture, Group, LoraShape, ScoreOptions, Token};
 
 /// The tape of one [`score_with_tape`](crate::Engine::score_with_tape): one chunk a packed batch.
 pub struct Tape {
@@ -84,6 +84,16 @@ pub(super) enum KeptLayer {
     Entry(Vec<f32>),
     /// All that backward reads.
     All(Box<KeptActivations>),
+}
+
+/// Bytes that a tape keeps for one token when it keeps all activations.
+pub fn tape_bytes_per_token(architecture: &Architecture, precision: crate::Precision) -> usize {
+    let a = architecture;
+    let (query, key) = (a.heads * a.head_dim, a.kv_heads * a.head_dim);
+    let exact = query + key + a.heads + if a.query_key_norm { query + key } else { 0 };
+    let rounded = 2 * a.hidden + key + query + 2 * a.feed_forward + if a.post_norms { 2 * a.hidden } else { 0 };
+    let width = if precision == crate::Precision::F32 { 4 } else { 2 };
+    a.layers * (exact * 4 + rounded * width)
 }
 
 /// Queries, keys and what the softmax depends on stay f32, for probabilities are recomputed from them; the rest is kept

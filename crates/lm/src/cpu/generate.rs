@@ -19,6 +19,8 @@ use crate::{
 const ROWS: usize = 64;
 /// Prompt tokens computed side by side.
 const PREFILL_ROWS: usize = 2048;
+/// Tokens a sample's segment has room for at first; it grows when there are more.
+const FIRST_CAPACITY: usize = 256;
 
 impl CpuEngine {
     pub(super) fn generate_requests(
@@ -146,7 +148,7 @@ impl<'a> Generation<'a> {
             self.rows.push(Row {
                 request,
                 sample,
-                segment: self.store.open(asked.max_tokens),
+                segment: self.store.open(asked.max_tokens.min(FIRST_CAPACITY)),
                 sampler: Sampler::new(asked.seeds[sample]),
                 stops: stops.map(|tokenizer| Stops::new(tokenizer, &asked.stop_strings)),
                 tokens: Vec::new(),

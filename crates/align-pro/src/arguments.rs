@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use lab::{DistanceName, FixedPoint, Lab, LabCommand, MethodName, MethodOptions, World};
+pub(crate) use lab::{DistanceName, FixedPoint, Lab, LabCommand, LabObjective, MethodName, MethodOptions, World};
 
 /// Train, measure and serve prompters for frozen language models.
 #[derive(Debug, Parser)]

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::commands::lab;
 use crate::interrupt::EXIT_INTERRUPTED;
 use crate::output::ReaderGone;
 
@@ -121,7 +122,10 @@ fn hint_of(error: &anyhow::Error) -> Option<String> {
         Some(lm::Error::Malformed { .. }) => {
             Some("fetch or convert the file again; a download that was cut short looks like this".to_owned())
         }
-        _ => cause.downcast_ref::<Failure>().and_then(Failure::hint),
+        _ => cause
+            .downcast_ref::<Failure>()
+            .and_then(Failure::hint)
+            .or_else(|| cause.downcast_ref::<lab::ObjectiveProblem>().and_then(lab::ObjectiveProblem::hint)),
     })
 }
 

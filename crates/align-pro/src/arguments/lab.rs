@@ -18,6 +18,21 @@ pub(crate) struct Lab {
 pub(crate) enum LabCommand {
     /// Follow a method's exact gradient flow on a world to the policy it ends in
     FixedPoint(Box<FixedPoint>),
+    /// Value and gradient of any objective on given log-probabilities
+    Objective(LabObjective),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LabObjective {
+    /// The batch: method, options and the method's fields; - reads standard input
+    #[arg(required_unless_present = "schema", conflicts_with = "schema", value_name = "BATCH.json")]
+    pub(crate) batch: Option<PathBuf>,
+    /// Document the fields and options of every method instead
+    #[arg(long)]
+    pub(crate) schema: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! One file a command.
 
 mod generate;
-mod lab;
+pub(crate) mod lab;
 mod list;
 mod pull;
 mod score;

@@ -7,6 +7,8 @@ mod help;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod lab_objective;
+#[cfg(test)]
 #[cfg(unix)]
 mod pull;
 #[cfg(test)]

@@ -30,11 +30,7 @@ pub(crate) struct Tables {
 impl Tables {
     /// Parses a file whose fields are among `known`.
     pub(crate) fn parse(text: &str, known: &[&str]) -> Result<Self, TableError> {
-        let parsed = serde_json::from_str(text).or_else(|error| {
-            // Python writes NaN and Infinity, which no JSON reader takes: quoted, they are refused at their place.
-            serde_json::from_str(&quote_bare_words(text)).map_err(|_| TableError::Syntax(error.to_string()))
-        })?;
-        let Value::Object(fields) = parsed else { return Err(TableError::NotAnObject { found: kind_of(&parsed) }) };
+        let fields = parse_object(text)?;
         match fields.keys().find(|field| !known.contains(&field.as_str())) {
             Some(field) => Err(TableError::UnknownField { field: field.clone(), nearest: nearest(field, known) }),
             None => Ok(Tables { fields }),
@@ -52,6 +48,18 @@ impl Tables {
             None | Some(Value::Null) => Ok(None),
             Some(value) => T::read(value, field).map(Some),
         }
+    }
+}
+
+/// Parses a file that holds one JSON object.
+pub(crate) fn parse_object(text: &str) -> Result<Map<String, Value>, TableError> {
+    let parsed = serde_json::from_str(text).or_else(|error| {
+        // Python writes NaN and Infinity, which no JSON reader takes: quoted, they are refused at their place.
+        serde_json::from_str(&quote_bare_words(text)).map_err(|_| TableError::Syntax(error.to_string()))
+    })?;
+    match parsed {
+        Value::Object(fields) => Ok(fields),
+        other => Err(TableError::NotAnObject { found: kind_of(&other) }),
     }
 }
 
@@ -96,7 +104,7 @@ impl Table for [f64; 2] {
     }
 }
 
-fn kind_of(value: &Value) -> &'static str {
+pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a truth value",
@@ -130,7 +138,7 @@ fn quote_bare_words(text: &str) -> String {
 }
 
 /// The known name that `field` was probably meant to be.
-fn nearest(field: &str, known: &[&str]) -> Option<String> {
+pub(crate) fn nearest(field: &str, known: &[&str]) -> Option<String> {
     let distance = |name: &&&str| edits(field, name);
     let best = known.iter().min_by_key(distance)?;
     (edits(field, best) <= 1 + best.len() / 3).then(|| (*best).to_owned())

@@ -5,12 +5,16 @@
 //!
 //! # Layout
 //! - [`data`]: prompts and how they are read, split and made.
+//! - [`instruction`]: what the prompter is told, and how its text becomes the target's prompt.
+//! - [`rails`]: what is looked for in that text, and what is done about it.
 //! - [`reward`]: the seam between a response and its score, and the verifiers that need no model.
 //!
 //! Start reading at [`reward::Reward`].
 
 pub mod data;
 mod error;
+pub mod instruction;
+pub mod rails;
 pub mod reward;
 mod template;
 

@@ -19,7 +19,7 @@ use crate::data::Record;
 
 pub use constraints::{Constraints, Merge, Strictness};
 pub use json_schema::JsonSchema;
-pub use language::{Language, detect, passes_for_english};
+pub use language::{Language, detect, language_change, passes_for_english};
 pub use length::{Length, LengthUnit};
 pub use number::{ExactNumber, Number};
 pub use text::{Contains, ExactMatch, LetterCase, Matches, Wanted};

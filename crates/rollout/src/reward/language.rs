@@ -36,6 +36,24 @@ pub fn detect(text: &str) -> Option<Language> {
     code_of(found.lang()).map(Language)
 }
 
+/// The languages of two texts that are surely not in the same one: `before` is long enough to be sure of its language,
+/// and `after` has another script, or is beyond doubt in another language (English, or else the likeliest) when that one and
+/// the language of `before` are the only two considered.
+pub fn language_change(before: &str, after: &str) -> Option<(Language, Language)> {
+    let old = whatlang::detect(before).filter(whatlang::Info::is_reliable)?;
+    let new = whatlang::detect(after)?;
+    let is_beyond_doubt = |&lang: &Lang| {
+        let either = whatlang::Detector::with_allowlist(vec![old.lang(), lang]);
+        either.detect(after).is_some_and(|found| found.lang() == lang && found.is_reliable())
+    };
+    let changed = if new.script() == old.script() {
+        [Lang::Eng, new.lang()].into_iter().filter(|&lang| lang != old.lang()).find(is_beyond_doubt)?
+    } else {
+        new.lang()
+    };
+    Some((Language(code_of(old.lang())?), Language(code_of(changed)?)))
+}
+
 /// Whether a text passes for English: trigrams say so, or it is in Latin letters, has more than 20 of them, and trigrams
 /// name another language without confidence.
 ///

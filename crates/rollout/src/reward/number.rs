@@ -15,6 +15,9 @@ use crate::Error;
 static NUMBER: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?x) ([-−]?) \$? ([-−]?) ( [0-9][0-9,]* (?: \.[0-9]+ )? | \.[0-9]+ )"));
 
+/// The same without a sign.
+static UNSIGNED: LazyLock<Regex> = LazyLock::new(|| pattern(r"[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?"));
+
 /// 1 where the response's final number equals the record's.
 ///
 /// The final number is the one after the last `####`, or else after the last `A:`, or else the last one. The record's
@@ -52,6 +55,11 @@ impl Number {
             }
         }
         NUMBER.captures_iter(text).last().map(|found| Number::canonical(&found))
+    }
+
+    /// Every number of a text as it is written, and as a number; without signs, as a hyphen is seldom a minus in prose.
+    pub fn all_in(text: &str) -> impl Iterator<Item = (&str, Number)> {
+        UNSIGNED.find_iter(text).filter_map(|found| Some((found.as_str(), Number::last_of(found.as_str())?)))
     }
 
     fn canonical(found: &regex::Captures<'_>) -> Number {

@@ -92,6 +92,24 @@ fn win_rates(trials: u64) -> Cases {
                 Ok(win_rate(verdicts[0], verdicts[1], verdicts[2], 0.95)?.interval)
             })?;
             cases.push((format!("win rate {truth:.2} with {:.0} % ties, n = {n}", 100.0 * ties), measured));
+            if n == 200 {
+                let options = Bootstrap { resamples: 500, ..Bootstrap::default() };
+                let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
+                let resampled = covered(trials, truth, |stream, seed| {
+                    let score = |u: f64| {
+                        if u < wins {
+                            1.0
+                        } else if u < wins + ties {
+                            0.5
+                        } else {
+                            0.0
+                        }
+                    };
+                    let scores = sample(n as usize, || score(stream.uniform()));
+                    Ok(bca_bootstrap(&scores, mean, Bootstrap { seed, ..options })?.interval)
+                })?;
+                cases.push((format!("  the same, BCa bootstrap over prompts, n = {n}"), resampled));
+            }
         }
     }
     Ok(cases)

@@ -18,9 +18,15 @@ use objective::logspace::log_sum_exp;
 /// Most steps tried, accepted or not.
 const MAX_STEPS: usize = 2_000;
 /// Step length from which on a step counts as Newton's.
-const NEWTON_STEP: f64 = 1e10;
-/// The flow has ended when Newton's step moves the policy by no more than this in total variation.
-const STILL: f64 = 1e-15;
+const NEWTON_STEP: f64 = 1e8;
+/// Longest step.
+const LONGEST_STEP: f64 = 1e12;
+/// How far the gradient shrinks until its own rounding may keep steps from growing to Newton's.
+const FLAT: f64 = 1e-12;
+/// The flow has ended when steps of either kind move the policy by no more than this in total variation …
+const STILL: f64 = 1e-14;
+/// … so many times in a row, taken or not: what is left is rounding.
+const STILL_STEPS: usize = 3;
 /// Largest change of a logit in one step: losses that put the policy first are level where it saturates, and a longer
 /// step could land there.
 const MAX_MOVE: f64 = 1.0;
@@ -57,9 +63,10 @@ pub fn gradient_flow(objective: Objective, rewrites: Rewrites<'_>, start: &[f64]
     let mut logits = start.to_vec();
     let mut gradient = vec![0.0; n];
     let mut loss = exact_loss(objective, rewrites, &logits, &mut gradient)?;
+    let slope_at_start = largest(&gradient);
     let mut curvature = second_derivative(objective, rewrites, &logits)?;
     let mut h = 1.0;
-    let mut steps = 0;
+    let (mut steps, mut still) = (0, 0);
     while steps < MAX_STEPS {
         steps += 1;
         let Some(step) = implicit_step(&curvature, &gradient, h) else {
@@ -79,13 +86,12 @@ pub fn gradient_flow(objective: Objective, rewrites: Rewrites<'_>, start: &[f64]
             (logits, loss, gradient) = (next, next_loss, next_gradient);
             curvature = second_derivative(objective, rewrites, &logits)?;
         }
-        if h >= NEWTON_STEP && (moved <= STILL || !advances && moved < 1e-12) {
+        let flat = h >= NEWTON_STEP || largest(&gradient) <= FLAT * slope_at_start;
+        still = if flat && moved <= STILL { still + 1 } else { 0 };
+        if still == STILL_STEPS {
             break;
         }
-        h = if advances { (h * 10.0).min(NEWTON_STEP) } else { h * 0.25 };
-        if h < f64::MIN_POSITIVE {
-            break;
-        }
+        h = if advances { (h * 10.0).min(LONGEST_STEP) } else { h * 0.25 };
     }
     Ok(FlowEnd { gradient: largest(&gradient), logps: logits, steps })
 }

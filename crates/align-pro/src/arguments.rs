@@ -2,6 +2,7 @@
 
 mod lab;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -125,11 +126,11 @@ pub(crate) struct Generate {
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct SamplingFlags {
     /// Most tokens a sample may have
-    #[arg(long, default_value_t = 256, value_name = "N")]
-    pub(crate) max_tokens: usize,
+    #[arg(long, default_value = "256", value_name = "N")]
+    pub(crate) max_tokens: NonZeroUsize,
     /// Samples for each prompt
-    #[arg(short = 'n', long, default_value_t = 1, value_name = "N")]
-    pub(crate) samples: usize,
+    #[arg(short = 'n', long, default_value = "1", value_name = "N")]
+    pub(crate) samples: NonZeroUsize,
     /// Same seed, same text
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -158,7 +159,7 @@ pub(crate) struct SamplingFlags {
 pub(crate) struct EngineFlags {
     /// Threads to compute with [default: all cores]
     #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<std::num::NonZeroUsize>,
+    pub(crate) threads: Option<NonZeroUsize>,
     /// How the frozen weights are kept
     #[arg(long, default_value = "auto")]
     pub(crate) precision: PrecisionFlag,

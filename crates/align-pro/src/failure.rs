@@ -14,8 +14,8 @@ const EXIT_ERROR: u8 = 2;
 pub(crate) enum Failure {
     #[error("interrupted")]
     Interrupted,
-    #[error("there is no model `{name}`")]
-    UnknownModel { name: String },
+    #[error("no source is known for a model `{name}`")]
+    NoSource { name: String },
     #[error("`{name}` is not the name of a model on the hub")]
     HubName { name: String },
     #[error("cannot fetch the model `{name}`")]
@@ -60,8 +60,8 @@ impl Failure {
     /// What the user can do about it.
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Failure::UnknownModel { .. } => {
-                "`align-pro model list` shows the known names; hf:ORG/REPO, a GGUF file or a safetensors folder will do too"
+            Failure::NoSource { .. } => {
+                "`align-pro model list` shows the known names; hf:ORG/REPO names a repository of the hub"
             }
             Failure::HubName { .. } => "write hf:ORG/REPO, or hf:ORG/REPO/FILE.gguf for one file of a repository",
             Failure::Pull { attempts, .. } => return attempts.iter().rev().find_map(|(_, error)| hint_of(error)),

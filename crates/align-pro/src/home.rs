@@ -1,7 +1,7 @@
 //! Where models are kept: one folder, shared by all runs.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The folder for models and caches.
 #[derive(Clone, Debug)]
@@ -13,9 +13,13 @@ pub(crate) fn resolve(asked: Option<PathBuf>) -> Home {
 }
 
 impl Home {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// The folder that holds one folder a model.
     pub(crate) fn models(&self) -> PathBuf {
-        self.0.join("models")
+        lm::models_folder(&self.0)
     }
 }
 

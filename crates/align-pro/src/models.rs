@@ -1,13 +1,12 @@
 //! From what a user types to an opened, or loaded, model.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lm::{ChatTemplate, Checkpoint, CpuEngine, EngineOptions, Lora, Precision, Token, Tokenizer};
 
 use crate::arguments::{EngineFlags, PrecisionFlag};
 use crate::commands::Session;
-use crate::failure::Failure;
 use crate::progress;
 use crate::pull::{Wanted, pull};
 
@@ -67,7 +66,6 @@ pub(crate) fn token_texts(tokenizer: &Tokenizer, tokens: &[Token]) -> Vec<String
 fn locate(name: &str, session: &Session) -> anyhow::Result<PathBuf> {
     match Wanted::by_name(name)? {
         Some(wanted) => Ok(pull(&wanted, name, None, session)?.path),
-        None if Path::new(name).exists() => Ok(PathBuf::from(name)),
-        None => Err(Failure::UnknownModel { name: name.to_owned() }.into()),
+        None => Ok(lm::find_model(name, session.home.path())?),
     }
 }

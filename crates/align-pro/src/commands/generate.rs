@@ -117,9 +117,9 @@ fn request(prompt: &Prompt, sampling: Sampling, arguments: &Generate, model: &Lo
     Ok(Request {
         prompt: prompt_tokens(&prompt.text, arguments, model)?,
         // A sample's seed depends on its place among its prompt's samples only, never on the other prompts.
-        seeds: (0..flags.samples as u64).map(|sample| derive_seed(&[flags.seed, sample])).collect(),
+        seeds: (0..flags.samples.get() as u64).map(|sample| derive_seed(&[flags.seed, sample])).collect(),
         sampling,
-        max_tokens: flags.max_tokens,
+        max_tokens: flags.max_tokens.get(),
         stop_tokens: model.checkpoint.stop_tokens(),
         stop_strings: flags.stop.clone(),
     })

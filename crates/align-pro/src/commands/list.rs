@@ -1,16 +1,17 @@
 //! `model list`: the catalogue.
 
+use lm::CATALOGUE;
 use serde::Serialize;
 
 use super::Session;
 use crate::arguments::List;
 use crate::output::Output;
-use crate::pull::{CATALOGUE, Wanted};
+use crate::pull::Wanted;
 
 #[derive(Serialize)]
 struct Row {
     name: &'static str,
-    summary: &'static str,
+    description: &'static str,
     licence: &'static str,
     bytes: u64,
     /// Where it is, if it is here.
@@ -18,10 +19,11 @@ struct Row {
 }
 
 pub(super) fn run(arguments: &List, session: &Session, output: &mut Output) -> anyhow::Result<()> {
-    let rows = CATALOGUE.iter().map(|entry| {
-        let wanted = Wanted::Catalogue(entry);
-        let path = wanted.is_here(session).then(|| wanted.path(session).display().to_string());
-        Row { name: entry.name, summary: entry.summary, licence: entry.licence, bytes: entry.bytes, path }
+    let rows = CATALOGUE.iter().map(|model| {
+        let wanted = Wanted::Known(model);
+        let path = wanted.is_here(session).then(|| wanted.folder(session).display().to_string());
+        let lm::KnownModel { name, description, licence, bytes, .. } = *model;
+        Row { name, description, licence, bytes, path }
     });
     if arguments.json {
         return output.json_document(&rows.collect::<Vec<_>>());
@@ -29,7 +31,7 @@ pub(super) fn run(arguments: &List, session: &Session, output: &mut Output) -> a
     for row in rows {
         let size = indicatif::HumanBytes(row.bytes);
         let here = row.path.map_or_else(|| "not fetched yet".to_owned(), |path| format!("at {path}"));
-        output.line(&format!("{}\n    {}\n    {size}, {}, {here}", row.name, row.summary, row.licence))?;
+        output.line(&format!("{}\n    {}\n    {size}, {}, {here}", row.name, row.description, row.licence))?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ struct Report<'a> {
 
 pub(super) fn run(arguments: &Pull, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let name = &arguments.name;
-    let wanted = Wanted::by_name(name)?.ok_or_else(|| Failure::UnknownModel { name: name.clone() })?;
+    let wanted = Wanted::by_name(name)?.ok_or_else(|| Failure::NoSource { name: name.clone() })?;
     let pulled = pull(&wanted, name, arguments.from, session)?;
     let path = pulled.path.display().to_string();
     if arguments.json {

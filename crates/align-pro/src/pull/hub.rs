@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context;
+use lm::{HubRepository, KnownModel};
 
-use super::catalogue::{Entry, HubFile, MODEL_FILE};
+use super::catalogue::{HubFile, MODEL_FILE, hub_file};
 use super::staging::{PinnedFile, Staging};
 use super::{Wanted, program};
 use crate::failure::Failure;
@@ -22,32 +23,41 @@ const MODEL_FILES: [&str; 6] =
 
 /// A download from the hub.
 pub(super) struct Download<'a> {
-    pub(super) repository: &'a str,
+    pub(super) repository: String,
     revision: Option<&'a str>,
     file: Option<&'a str>,
-    pinned: Option<&'static Entry>,
+    pinned: Option<&'static KnownModel>,
 }
 
-/// `ORG/REPO` or `ORG/REPO/FILE`, of harmless characters only: the parts become file names.
-pub(super) fn parse(reference: &str) -> Option<Wanted> {
+/// `hf:ORG/REPO` or `hf:ORG/REPO/FILE`, of harmless characters only: the parts become file names.
+pub(super) fn parse(name: &str) -> Option<Wanted> {
+    let mut slashes = name.match_indices('/').map(|(at, _)| at);
+    let (repository, file) = match slashes.nth(1) {
+        Some(second) => (&name[..second], Some(&name[second + 1..])),
+        None => (name, None),
+    };
     let harmless = |part: &str| {
         let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        !part.is_empty() && !part.starts_with(['.', '-']) && part.chars().all(known)
+        part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(known)
     };
-    let parts: Vec<&str> = reference.split('/').collect();
-    let [organisation, repository, file @ ..] = parts.as_slice() else { return None };
-    let file = (!file.is_empty()).then(|| file.join("/"));
-    let repository = format!("{organisation}/{repository}");
-    parts.iter().all(|part| harmless(part)).then_some(Wanted::Hub { repository, file })
+    let allowed = file.is_none_or(|file| file.split('/').all(harmless));
+    let repository = HubRepository::parse(repository).filter(|_| allowed)?;
+    Some(Wanted::Hub { repository, file: file.map(str::to_owned) })
 }
 
 impl<'a> Download<'a> {
-    pub(super) fn of_entry(entry: &'static Entry) -> Download<'a> {
-        let HubFile { repository, revision, file } = entry.hub;
-        Download { repository, revision: Some(revision), file: Some(file), pinned: Some(entry) }
+    pub(super) fn of_known(model: &'static KnownModel) -> Option<Download<'a>> {
+        let HubFile { repository, revision, file, .. } = hub_file(model.name)?;
+        Some(Download {
+            repository: (*repository).to_owned(),
+            revision: Some(revision),
+            file: Some(file),
+            pinned: Some(model),
+        })
     }
 
-    pub(super) fn of_repository(repository: &'a str, file: Option<&'a str>) -> Download<'a> {
+    pub(super) fn of_repository(repository: &HubRepository, file: Option<&'a str>) -> Download<'a> {
+        let repository = format!("{}/{}", repository.organisation, repository.repository);
         Download { repository, revision: None, file, pinned: None }
     }
 
@@ -56,7 +66,7 @@ impl<'a> Download<'a> {
         let client = client.ok_or(Failure::ProgramMissing { program: CLIENTS[0] })?;
         let mut command = Command::new(client);
         command
-            .args(["download", self.repository])
+            .args(["download", &self.repository])
             .args(self.file)
             .args(self.revision.map(|r| format!("--revision={r}")));
         if self.file.is_none() {
@@ -64,26 +74,25 @@ impl<'a> Download<'a> {
         }
         command.arg("--local-dir").arg(staging.work()).env("HF_HUB_DISABLE_PROGRESS_BARS", "1");
         let bar = match self.pinned {
-            Some(entry) => progress::bytes("downloading", entry.bytes),
+            Some(model) => progress::bytes("downloading", model.bytes),
             None => progress::spinner("downloading"),
         };
         program::run(client, &mut command, &staging.work(), &bar, interrupt)?;
         match (self.pinned, self.file) {
-            (Some(entry), _) => check(entry, staging, interrupt),
-            (None, Some(file)) => take(staging, Path::new(file)),
-            (None, None) => take_all(staging),
+            (Some(model), Some(file)) => check(model, &staging.work().join(file), staging, interrupt),
+            (_, Some(file)) => take(staging, Path::new(file)),
+            (_, None) => take_all(staging),
         }
     }
 }
 
 /// Copy the pinned file into the model's folder, checking it on the way.
-fn check(entry: &Entry, staging: &Staging, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let bar = progress::bytes("checking", entry.bytes);
-    let mut file = PinnedFile::create(&staging.model().join(MODEL_FILE), entry.bytes, &bar, interrupt)?;
-    let path = staging.work().join(entry.hub.file);
-    let mut from = fs::File::open(&path).with_context(|| format!("the client did not leave `{}`", entry.hub.file))?;
+fn check(model: &KnownModel, path: &Path, staging: &Staging, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let bar = progress::bytes("checking", model.bytes);
+    let mut file = PinnedFile::create(&staging.model().join(MODEL_FILE), model.bytes, &bar, interrupt)?;
+    let mut from = fs::File::open(path).with_context(|| format!("the client did not leave `{}`", path.display()))?;
     file.append(&mut from)?;
-    file.finish(entry.sha256)
+    file.finish(model.sha256)
 }
 
 fn take(staging: &Staging, file: &Path) -> anyhow::Result<()> {

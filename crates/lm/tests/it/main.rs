@@ -29,3 +29,6 @@ mod invariances;
 
 #[cfg(test)]
 mod tokenizers;
+
+#[cfg(test)]
+mod real_engines;

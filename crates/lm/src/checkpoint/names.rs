@@ -204,6 +204,12 @@ impl Place {
         shape
     }
 
+    /// Whether the file's rows are interleaved.
+    #[cfg(test)]
+    pub(super) fn restores_rotation(&self) -> bool {
+        self.interleaved_head.is_some()
+    }
+
     /// Undoes what the file did to values read from it; `columns` values a row (of a matrix).
     pub(super) fn restore(&self, values: &mut [f32], columns: usize) {
         if let Some(head_dim) = self.interleaved_head {

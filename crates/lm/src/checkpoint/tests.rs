@@ -1,3 +1,5 @@
+mod families;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -65,6 +65,12 @@ impl Writer {
         self.tensor(name, dimensions, 0, &data)
     }
 
+    /// A vector of f32 values.
+    pub(crate) fn reals_tensor(self, name: &str, values: &[f32]) -> Writer {
+        let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.tensor(name, &[values.len() as u64], 0, &data)
+    }
+
     /// The file, version 3, aligned to 32 bytes.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut file = b"GGUF".to_vec();

@@ -1,14 +1,12 @@
 //! Listwise methods over groups of K rewrites.
 
-use objective::{DpoRw, ExoRw, Group, GroupGradient, GroupObjective, MethodId, Rpo};
+use objective::{Group, GroupGradient, GroupObjective};
 
 use super::batch::{Batch, rectangular, same_rows};
-use super::options::Options;
 use super::problem::Problem;
 use super::report::{Column, Evaluation};
 
-pub(super) fn evaluate(batch: &Batch<'_>, options: &Options<'_>) -> Result<Evaluation, Problem> {
-    let objective = objective(batch.method, options)?;
+pub(super) fn evaluate(batch: &Batch<'_>, objective: GroupObjective) -> Result<Evaluation, Problem> {
     objective.check()?;
     let policy = batch.needed_rows("policy_logps", "")?;
     rectangular("policy_logps", &policy)?;
@@ -45,16 +43,4 @@ pub(super) fn evaluate(batch: &Batch<'_>, options: &Options<'_>) -> Result<Evalu
         ("rewards/accuracies", right),
     ]);
     Ok(evaluation)
-}
-
-fn objective(method: MethodId, options: &Options<'_>) -> Result<GroupObjective, Problem> {
-    if method == MethodId::Rpo {
-        let (beta, eta) = (options.number("beta", 0.1)?, options.number("eta", 1.0)?);
-        return Ok(GroupObjective::Rpo(Rpo { beta, eta, distance: options.distance()? }));
-    }
-    let (beta_pi, beta_r) = (options.needed_number("beta_pi")?, options.needed_number("beta_r")?);
-    Ok(match method {
-        MethodId::DpoRw => GroupObjective::DpoRw(DpoRw { beta_pi, beta_r }),
-        _ => GroupObjective::ExoRw(ExoRw { beta_pi, beta_r }),
-    })
 }

@@ -17,7 +17,9 @@ mod tests;
 use std::io::Read;
 
 use anyhow::Context;
-use objective::MethodId;
+use objective::{
+    Aipo, AlphaDpo, Cdpo, Dpo, DpoRw, ExoPref, ExoRw, GroupObjective, Ipo, MethodId, PairObjective, Rpo, Simpo, Sppo,
+};
 use serde_json::{Map, Value};
 
 use batch::Batch;
@@ -53,21 +55,52 @@ fn evaluate(text: &str) -> Result<(Evaluation, Vec<String>), Problem> {
     let document: Map<String, Value> = parse_object(text)?;
     let batch = Batch::read(&document)?;
     let options = Options::read(&document, batch.method)?;
-    let evaluation = match batch.method {
-        MethodId::Sft => likelihood::evaluate(&batch, &options),
-        MethodId::Kto => unpaired::evaluate(&batch, &options),
-        MethodId::Rpo if batch.has("policy_logps") => groups::evaluate(&batch, &options),
-        MethodId::ExoRw | MethodId::DpoRw => groups::evaluate(&batch, &options),
-        MethodId::Dpo
-        | MethodId::Cdpo
-        | MethodId::Ipo
-        | MethodId::Simpo
-        | MethodId::Rpo
-        | MethodId::ExoPref
-        | MethodId::AlphaDpo
-        | MethodId::Aipo
-        | MethodId::Sppo => pairs::evaluate(&batch, &options),
-        MethodId::Reinforce | MethodId::Rloo | MethodId::Ppo | MethodId::Grpo => tokens::evaluate(&batch, &options),
-    }?;
+    let evaluation = objective_of(&batch, &options)?;
     Ok((evaluation.checked()?, batch.unread()))
+}
+
+/// Builds the method's objective from the options, where a default is TRL's or the paper's, and evaluates the batch.
+fn objective_of(batch: &Batch<'_>, options: &Options<'_>) -> Result<Evaluation, Problem> {
+    let pairs = |objective: PairObjective| pairs::evaluate(batch, options, objective);
+    let groups = |objective: GroupObjective| groups::evaluate(batch, objective);
+    let beta = || options.number("beta", 0.1);
+    let alpha_dpo = || Ok::<_, Problem>(AlphaDpo { beta: beta()?, alpha: options.number("alpha", 0.09)? });
+    let rpo =
+        || Ok::<_, Problem>(Rpo { beta: beta()?, eta: options.number("eta", 1.0)?, distance: options.distance()? });
+    let split = || Ok::<_, Problem>((options.needed_number("beta_pi")?, options.needed_number("beta_r")?));
+    match batch.method {
+        MethodId::Sft => likelihood::evaluate(batch, options),
+        MethodId::Kto => unpaired::evaluate(batch, options),
+        MethodId::Dpo => pairs(PairObjective::Dpo(Dpo { beta: beta()? })),
+        MethodId::Cdpo => {
+            let label_smoothing = options.number("label_smoothing", 0.1)?;
+            pairs(PairObjective::Cdpo(Cdpo { beta: beta()?, label_smoothing, noise: options.noise()? }))
+        }
+        MethodId::Ipo => pairs(PairObjective::Ipo(Ipo { beta: beta()? })),
+        MethodId::Simpo => {
+            let (beta, gamma) = (options.number("beta", 2.0)?, options.number("gamma", 0.5)?);
+            pairs(PairObjective::Simpo(Simpo { beta, gamma }))
+        }
+        MethodId::ExoPref => {
+            let label_smoothing = options.number("label_smoothing", 1e-3)?;
+            pairs(PairObjective::ExoPref(ExoPref { beta: beta()?, label_smoothing }))
+        }
+        MethodId::AlphaDpo => pairs(PairObjective::AlphaDpo(alpha_dpo()?)),
+        MethodId::Aipo => {
+            let nll_weight = options.number("nll_weight", 0.5)?;
+            pairs(PairObjective::Aipo(Aipo { preference: alpha_dpo()?, nll_weight }))
+        }
+        MethodId::Sppo => pairs(PairObjective::Sppo(Sppo { beta: beta()? })),
+        MethodId::Rpo if batch.has("policy_logps") => groups(GroupObjective::Rpo(rpo()?)),
+        MethodId::Rpo => pairs(PairObjective::Rpo(rpo()?)),
+        MethodId::ExoRw => {
+            let (beta_pi, beta_r) = split()?;
+            groups(GroupObjective::ExoRw(ExoRw { beta_pi, beta_r }))
+        }
+        MethodId::DpoRw => {
+            let (beta_pi, beta_r) = split()?;
+            groups(GroupObjective::DpoRw(DpoRw { beta_pi, beta_r }))
+        }
+        MethodId::Reinforce | MethodId::Rloo | MethodId::Ppo | MethodId::Grpo => tokens::evaluate(batch, options),
+    }
 }

@@ -1,17 +1,17 @@
 //! Pairwise methods over vectors of pairs.
 
-use objective::{
-    Aipo, AlphaDpo, Cdpo, Dpo, ExoPref, Ipo, MethodId, Pair, PairLoss, PairMetrics, PairObjective, Rpo, Sides, Simpo,
-    Sppo,
-};
+use objective::{MethodId, Pair, PairLoss, PairMetrics, PairObjective, Sides};
 
 use super::batch::{Batch, same_length};
 use super::options::Options;
 use super::problem::Problem;
 use super::report::{Column, Evaluation};
 
-pub(super) fn evaluate(batch: &Batch<'_>, options: &Options<'_>) -> Result<Evaluation, Problem> {
-    let objective = objective(batch, options)?;
+pub(super) fn evaluate(
+    batch: &Batch<'_>,
+    options: &Options<'_>,
+    objective: PairObjective,
+) -> Result<Evaluation, Problem> {
     objective.check()?;
     let average = options.switch("average", false)?;
     let columns = Columns::read(batch, average)?;
@@ -23,43 +23,6 @@ pub(super) fn evaluate(batch: &Batch<'_>, options: &Options<'_>) -> Result<Evalu
         })
         .collect();
     Ok(report(batch, &columns, &losses))
-}
-
-fn objective(batch: &Batch<'_>, options: &Options<'_>) -> Result<PairObjective, Problem> {
-    let beta = || options.number("beta", 0.1);
-    let alpha_dpo = || Ok::<_, Problem>(AlphaDpo { beta: beta()?, alpha: options.number("alpha", 0.09)? });
-    Ok(match batch.method {
-        MethodId::Cdpo => {
-            let label_smoothing = options.number("label_smoothing", 0.1)?;
-            PairObjective::Cdpo(Cdpo { beta: beta()?, label_smoothing, noise: options.noise()? })
-        }
-        MethodId::Ipo => PairObjective::Ipo(Ipo { beta: beta()? }),
-        MethodId::Simpo => {
-            PairObjective::Simpo(Simpo { beta: options.number("beta", 2.0)?, gamma: options.number("gamma", 0.5)? })
-        }
-        MethodId::Rpo => {
-            let eta = options.number("eta", 1.0)?;
-            PairObjective::Rpo(Rpo { beta: beta()?, eta, distance: options.distance()? })
-        }
-        MethodId::ExoPref => {
-            let label_smoothing = options.number("label_smoothing", 1e-3)?;
-            PairObjective::ExoPref(ExoPref { beta: beta()?, label_smoothing })
-        }
-        MethodId::AlphaDpo => PairObjective::AlphaDpo(alpha_dpo()?),
-        MethodId::Aipo => {
-            PairObjective::Aipo(Aipo { preference: alpha_dpo()?, nll_weight: options.number("nll_weight", 0.5)? })
-        }
-        MethodId::Sppo => PairObjective::Sppo(Sppo { beta: beta()? }),
-        MethodId::Dpo
-        | MethodId::Sft
-        | MethodId::Kto
-        | MethodId::ExoRw
-        | MethodId::DpoRw
-        | MethodId::Reinforce
-        | MethodId::Rloo
-        | MethodId::Ppo
-        | MethodId::Grpo => PairObjective::Dpo(Dpo { beta: beta()? }),
-    })
 }
 
 /// Chosen and rejected column of one quantity.

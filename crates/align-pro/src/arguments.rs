@@ -1,5 +1,6 @@
 //! The command line, exactly as written: what each flag means is decided by the command.
 
+mod data;
 mod lab;
 
 use std::num::NonZeroUsize;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use data::{DataCommand, SplitFlag, SynthCommand, SynthConstraints};
 pub(crate) use lab::{DistanceName, FixedPoint, Lab, LabCommand, LabObjective, MethodName, MethodOptions, World};
 
 /// Train, measure and serve prompters for frozen language models.
@@ -25,6 +27,9 @@ pub(crate) enum Command {
     /// Language models: list, fetch, look at, sample from, score with
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Prompts: make them
+    #[command(subcommand)]
+    Data(DataCommand),
     /// The exact miniature: worlds small enough that everything is a sum
     Lab(Lab),
 }

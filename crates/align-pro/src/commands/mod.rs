@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod data;
 mod generate;
 pub(crate) mod lab;
 mod list;
@@ -22,6 +23,7 @@ pub(crate) struct Session {
 /// Run one command.
 pub(crate) fn run(command: Command, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     match command {
+        Command::Data(command) => data::run(&command, output),
         Command::Lab(arguments) => lab::run(&arguments, output),
         Command::Model(ModelCommand::List(arguments)) => list::run(&arguments, session, output),
         Command::Model(ModelCommand::Pull(arguments)) => pull::run(&arguments, session, output),

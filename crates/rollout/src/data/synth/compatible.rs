@@ -140,7 +140,15 @@ const CONFLICTS: [(&str, &[&str]); 13] = [
     ),
     ("length_constraints:number_paragraphs", &["detectable_format:multiple_sections"]),
     // Two lengths at once may exclude each other.
-    ("length_constraints:number_words", &["length_constraints:number_sentences"]),
+    (
+        "length_constraints:number_sentences",
+        &[
+            "length_constraints:number_words",
+            "length_constraints:number_paragraphs",
+            "length_constraints:nth_paragraph_first_word",
+            "detectable_format:multiple_sections",
+        ],
+    ),
     // Both want the end of the answer.
     ("detectable_content:postscript", &["startend:end_checker"]),
     ("keywords:letter_frequency", &["keywords:existence", "keywords:frequency", "startend:end_checker"]),

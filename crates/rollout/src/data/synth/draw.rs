@@ -90,7 +90,7 @@ pub(super) fn constraint(draws: &mut Draws, id: &str, task: &Task) -> Option<Con
         }
         "length_constraints:number_paragraphs" => Constraint::Paragraphs { count: count(draws, &[2, 3, 4, 5]) },
         "length_constraints:number_words" => {
-            Constraint::Words { bound: bound(draws, &[40, 60, 80, 100, 150, 200], &[20, 30, 40, 50, 80, 100]) }
+            Constraint::Words { bound: bound(draws, &[40, 60, 80, 100, 150, 200], &[30, 40, 50, 60, 80, 100]) }
         }
         "length_constraints:nth_paragraph_first_word" => {
             let paragraphs = count(draws, &[2, 3, 4]);

@@ -22,6 +22,8 @@ mod methods;
 mod random;
 #[cfg(test)]
 mod safety;
+#[cfg(test)]
+mod seeking;
 
 /// Agreement to 1e-12, relative for values above one.
 #[cfg(test)]

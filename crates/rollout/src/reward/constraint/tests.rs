@@ -407,9 +407,9 @@ proptest! {
     }
 }
 
-/// A checker quadratic in the length of the answer would take minutes here.
+/// A checker quadratic in the length of the answer would take minutes here; linear ones take about a tenth of a second.
 #[test]
-fn a_megabyte_takes_every_checker_well_under_a_second() {
+fn a_megabyte_takes_no_checker_long() {
     let million = |piece: &str| piece.repeat(1_000_000 / piece.len());
     let texts = [
         million("a"),
@@ -434,7 +434,7 @@ fn a_megabyte_takes_every_checker_well_under_a_second() {
             variants.judge(&constraint);
             let elapsed = start.elapsed();
             assert!(
-                elapsed < Duration::from_secs(8),
+                elapsed < Duration::from_secs(3),
                 "{} on {:?}…: {elapsed:?}",
                 constraint.id(),
                 &text.chars().take(6).collect::<String>()

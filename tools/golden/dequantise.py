@@ -1,9 +1,13 @@
-"""A GGUF file as a transformers model in f32 and as a safetensors folder that any program reads."""
+"""A GGUF file as a transformers model in f32 and as a safetensors folder that any program reads.
+
+usage: dequantise.py GGUF_FILE OUT_FOLDER
+"""
 
 import pathlib
+import sys
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 def dequantised(path, out):
@@ -46,3 +50,9 @@ def greedy(model, prompts, length, stop):
         ids, positions = best.indices[:, :1], positions[:, -1:] + 1
         mask = torch.cat([mask, torch.ones_like(ids)], dim=-1)
     return list(zip(found, leads))
+
+
+if __name__ == "__main__":
+    source = pathlib.Path(sys.argv[1])
+    dequantised(source, sys.argv[2])
+    AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name).save_pretrained(sys.argv[2])

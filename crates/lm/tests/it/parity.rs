@@ -13,7 +13,7 @@ fn flat_values(values: &[Vec<Vec<Vec<f32>>>]) -> Ragged {
 #[test]
 fn whole_distributions_agree() {
     for name in TINY {
-        let (mut engine, tensors) = (exact(name), Tensors::of(name));
+        let (mut engine, tensors, mut worst) = (exact(name), Tensors::of(name), 0f32);
         let vocabulary = engine.architecture().vocabulary;
         let every_token: Vec<Vec<Token>> = (0..vocabulary as Token).map(|token| vec![token]).collect();
         for (index, sequence) in Golden::read(name).sequences.iter().enumerate() {
@@ -26,7 +26,9 @@ fn whole_distributions_agree() {
             let found: Vec<f32> = logps.iter().map(|logp| logp + constant).collect();
             let off = difference(&found, last);
             assert!(off < 1e-4, "{name}, sequence {index}: logits are off by {off}");
+            worst = worst.max(off);
         }
+        println!("{name} f32: logits off by at most {worst:.1e}");
     }
 }
 
@@ -43,6 +45,7 @@ fn log_probabilities_agree_with_and_without_adapter_and_temperature() {
         for (adapter, temperature, expected) in cases {
             let scores = engine.score(&golden.groups(), adapter, &at(temperature)).unwrap();
             let off = ragged_difference(&scores.token_logps, expected);
+            println!("{name} f32, temperature {temperature}: log-probabilities off by at most {off:.1e}");
             assert!(off < 1e-4, "{name}, adapter {}, temperature {temperature}: off by {off}", adapter.is_some());
             assert_eq!(scores.values, None);
         }
@@ -63,6 +66,7 @@ fn gradients_of_log_probabilities_agree() {
             let upstream = upstream(&golden.d_logps);
             let (_, found) = differentiate(&mut engine, &golden.groups(), &lora, &upstream, temperature);
             let expected = tensors.gradient(kind, &lora.shape);
+            println!("{name} f32, {kind}: gradients off by {:.1e} relative", relative_difference(&found, &expected));
             for (place, range) in named_ranges(&lora.shape) {
                 let off = relative_difference(&found[range.clone()], &expected[range]);
                 assert!(off < 1e-4, "{name}, {kind}, {place}: relative difference {off}");

@@ -9,7 +9,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior};
 
-use super::from_json::{Parts, added_token};
+use super::from_json::{Parts, added_token, check_added};
 use super::texts::{Spelling, byte_piece};
 use super::{Frame, Tokenizer, scores};
 use crate::error::{Fault, Problem};
@@ -44,6 +44,9 @@ impl Tokenizer {
             other => return Err(Fault::unsupported(format!("a tokenizer of type `{other}`"))),
         };
         let of_kind = |wanted| texts.iter().zip(&kinds).filter(move |(_, kind)| **kind == wanted).map(|(text, _)| text);
+        for text in of_kind(Kind::Control).chain(of_kind(Kind::UserDefined)) {
+            check_added(text)?;
+        }
         let strips = |text: &str| architecture.family == "phi3" && !["<unk>", "<s>", "<|endoftext|>"].contains(&text);
         let controls = of_kind(Kind::Control).map(|text| added_token(text, true).rstrip(strips(text)));
         inner.add_special_tokens(&controls.collect::<Vec<_>>());

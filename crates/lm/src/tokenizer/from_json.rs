@@ -16,6 +16,8 @@ const NORMALIZERS: [&str; 7] = ["Sequence", "Prepend", "Replace", "NFC", "NFD", 
 const PRE_TOKENIZERS: [&str; 5] = ["Sequence", "Split", "ByteLevel", "Digits", "Metaspace"];
 /// A normaliser's replacement text: longer ones could blow up the texts they are used on.
 const REPLACEMENT_LIMIT: usize = 16;
+/// Length of an added token's text; the longest known ones are runs of a hundred spaces.
+const ADDED_LIMIT: usize = 512;
 
 /// What else is known about a tokenizer.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +38,13 @@ struct Outline {
     pre_tokenizer: Option<Value>,
     post_processor: Option<Value>,
     decoder: Option<Value>,
+    #[serde(default)]
+    added_tokens: Vec<AddedOutline>,
+}
+
+#[derive(Deserialize)]
+struct AddedOutline {
+    content: String,
 }
 
 #[derive(Deserialize)]
@@ -53,6 +62,7 @@ impl Tokenizer {
     pub(crate) fn from_json(json: &str, settings: &TokenizerSettings) -> Result<Tokenizer, Fault> {
         let outline: Outline = serde_json::from_str(json).map_err(|source| Problem::Json { source })?;
         check_model(&outline.model)?;
+        outline.added_tokens.iter().try_for_each(|token| check_added(&token.content))?;
         check_steps("normalizer", outline.normalizer.as_ref(), &NORMALIZERS)?;
         check_steps("pre_tokenizer", outline.pre_tokenizer.as_ref(), &PRE_TOKENIZERS)?;
         let spelling = spelling(outline.decoder.as_ref())?;
@@ -108,6 +118,15 @@ impl Parts {
             inner: self.inner,
         })
     }
+}
+
+/// Added tokens are searched for by a machine whose size grows with their texts.
+pub(super) fn check_added(text: &str) -> Result<(), Fault> {
+    if text.len() > ADDED_LIMIT {
+        let bound = format!("the limit is {ADDED_LIMIT} bytes");
+        return Err(Fault::number("the length of an added token", text.len() as i128, bound));
+    }
+    Ok(())
 }
 
 /// An added token that is found in raw text.

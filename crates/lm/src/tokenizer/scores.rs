@@ -1,6 +1,9 @@
 //! SentencePiece's scored pieces as ranked merges.
 
-use std::collections::HashMap;
+use ahash::AHashMap;
+
+/// Longer pieces are never merged into; real ones are far shorter, and every place to cut one costs its length.
+const LONGEST_PIECE: usize = 256;
 
 /// Every way to put a piece together from two others, best score first.
 ///
@@ -8,9 +11,9 @@ use std::collections::HashMap;
 /// first. Ranking pairs by their result's score, then by their parts' lengths, makes the two the same, in the order
 /// that transformers uses when it converts such a vocabulary.
 pub(super) fn merges<'a>(pieces: &[(&'a str, f32)]) -> Vec<(&'a str, &'a str)> {
-    let ids: HashMap<&str, usize> = pieces.iter().enumerate().map(|(id, (text, _))| (*text, id)).collect();
+    let ids: AHashMap<&str, usize> = pieces.iter().enumerate().map(|(id, (text, _))| (*text, id)).collect();
     let mut ranked = Vec::new();
-    for (text, score) in pieces {
+    for (text, score) in pieces.iter().filter(|(text, _)| text.len() <= LONGEST_PIECE) {
         let cuts = text.char_indices().skip(1).map(|(cut, _)| text.split_at(cut));
         let known = cuts.filter_map(|(left, right)| Some((*ids.get(left)?, *ids.get(right)?, left, right)));
         let mut ways: Vec<_> = known.collect();

@@ -185,6 +185,19 @@ fn gguf_tokenizers_with_wrong_lists_are_refused() {
     assert!(error(from_gguf(&unigram, 1)).contains("a tokenizer of type `t5`"));
 }
 
+/// Texts whose length alone would make loading slow.
+#[test]
+fn overlong_tokens_are_refused_or_left_alone() {
+    let long = "a".repeat(60_000);
+    let error = byte_level(&["a", &long], &[1, 3], &[]).unwrap_err();
+    assert!(format!("{error:?}").contains("the length of an added token"));
+    let error = json_tokenizer(|file| file["added_tokens"][0]["content"] = long.clone().into()).unwrap_err();
+    assert!(format!("{error:?}").contains("the length of an added token"));
+    let pieces: Vec<(String, f32)> = (0..500).map(|length| ("a".repeat(60_000 + length), 0.0)).collect();
+    let pieces: Vec<(&str, f32)> = pieces.iter().map(|(text, score)| (text.as_str(), *score)).collect();
+    assert!(scores::merges(&pieces).is_empty());
+}
+
 #[test]
 fn merges_rank_as_transformers_ranks_them() {
     let pieces = [("a", -1.0), ("b", -2.0), ("ab", -3.0), ("abab", -4.0), ("aba", -4.0), ("c", -5.0)];

@@ -1,6 +1,6 @@
 //! The bytes that every token stands for.
 
-use std::collections::HashMap;
+use ahash::AHashMap;
 
 use crate::Token;
 
@@ -28,7 +28,7 @@ pub(super) struct TokenTexts {
 impl TokenTexts {
     /// `written[id]` is a token as the files write it, and whether it was added as plain text.
     pub(super) fn new(written: &[Option<(String, bool)>], spelling: Spelling) -> TokenTexts {
-        let alphabet: HashMap<char, u8> = byte_alphabet().into_iter().zip(0..=255).collect();
+        let alphabet: AHashMap<char, u8> = byte_alphabet().into_iter().zip(0..=255).collect();
         let mut bytes = Vec::new();
         let mut starts = vec![0];
         for entry in written {
@@ -61,7 +61,7 @@ impl TokenTexts {
 }
 
 /// A character outside the alphabet stands for itself.
-fn push_byte_level(bytes: &mut Vec<u8>, text: &str, alphabet: &HashMap<char, u8>) {
+fn push_byte_level(bytes: &mut Vec<u8>, text: &str, alphabet: &AHashMap<char, u8>) {
     for character in text.chars() {
         match alphabet.get(&character) {
             Some(byte) => bytes.push(*byte),

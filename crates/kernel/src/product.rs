@@ -56,7 +56,10 @@ impl<'a> Columns<'a> {
     }
 
     /// The columns' part of one row.
-    pub(crate) fn row(&self, index: usize) -> &'a [f32] {
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&self, index: usize) -> &'a [f32] {
         &self.data[index * self.stride..][..self.width]
     }
 }

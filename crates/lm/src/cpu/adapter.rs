@@ -7,6 +7,7 @@
 use kernel::{Columns, Epilogue, LowRank, Pool, Precision, Rows, Weight};
 
 use super::dropout;
+use super::frozen_rows::FrozenRows;
 use super::model::{Layer, LinearMap};
 use crate::{Linear, Lora};
 
@@ -106,14 +107,14 @@ impl PackedFan {
 
 /// Reused buffers for packed activations.
 pub(super) struct Packing {
-    rows: Rows,
+    rows: FrozenRows,
     rows_f32: Rows,
     dropped: Vec<f32>,
 }
 
 impl Packing {
     pub(super) fn new(precision: Precision) -> Packing {
-        Packing { rows: Rows::new(precision), rows_f32: Rows::new(Precision::F32), dropped: Vec::new() }
+        Packing { rows: FrozenRows::new(precision), rows_f32: Rows::new(Precision::F32), dropped: Vec::new() }
     }
 }
 
@@ -157,7 +158,7 @@ impl Maps<'_> {
             out.resize(m * forward.outputs(), 0.0);
             let epilogue =
                 Epilogue { low_rank: self.low_rank(linear, u), bias: bias.as_deref(), accumulate: into == Into::Add };
-            kernel::product(self.pool, &packing.rows, forward, &epilogue, out);
+            packing.rows.product(self.pool, forward, &epilogue, out);
         }
     }
 
@@ -221,7 +222,7 @@ impl Maps<'_> {
             let low_rank = self.pair_backward(packing, linear, (input, u), (d_out, m), &mut du, gradients);
             let Some(transposed) = &map.transposed else { continue };
             let epilogue = Epilogue { low_rank, bias: None, accumulate: turn > 0 };
-            kernel::product(self.pool, &packing.rows, transposed, &epilogue, d_input);
+            packing.rows.product(self.pool, transposed, &epilogue, d_input);
             self.dropped_backward(packing, linear, &du, d_input);
         }
     }

@@ -4,11 +4,12 @@
 
 use std::collections::VecDeque;
 
-use kernel::{Epilogue, LogSum, Pool, Rows};
+use kernel::{Epilogue, LogSum, Pool};
 
 use super::adapter::{PackedLora, Packing, Use};
 use super::batch::{Batch, KvStore};
 use super::forward::{Activations, Pass};
+use super::frozen_rows::FrozenRows;
 use super::model::{Model, VOCABULARY_BLOCK};
 use super::{CpuEngine, validate};
 use crate::{
@@ -322,7 +323,7 @@ fn log_sum(pool: &Pool, logits: &[f32], inverse_temperature: f32) -> f32 {
 
 /// Logits of a few states over the whole vocabulary.
 struct Logits {
-    states: Rows,
+    states: FrozenRows,
     block: Vec<f32>,
     /// (states × vocabulary)
     plain: Vec<f32>,
@@ -330,7 +331,7 @@ struct Logits {
 
 impl Logits {
     fn new(model: &Model) -> Logits {
-        Logits { states: Rows::new(model.precision), block: Vec::new(), plain: Vec::new() }
+        Logits { states: FrozenRows::new(model.precision), block: Vec::new(), plain: Vec::new() }
     }
 
     fn compute(&mut self, decoder: &Decoder<'_>, hidden: &[f32], states: usize) {
@@ -341,7 +342,7 @@ impl Logits {
         for (index, weight) in model.head.blocks.iter().enumerate() {
             let columns = weight.outputs();
             self.block.resize(states * columns, 0.0);
-            kernel::product(pool, &self.states, weight, &Epilogue::default(), &mut self.block);
+            self.states.product(pool, weight, &Epilogue::default(), &mut self.block);
             let start = index * VOCABULARY_BLOCK;
             for (row, from) in self.plain.chunks_mut(vocabulary).zip(self.block.chunks(columns)) {
                 row[start..start + columns].copy_from_slice(from);

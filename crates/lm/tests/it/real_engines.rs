@@ -130,8 +130,8 @@ fn smollm2_in_coarser_precisions_is_off_by_what_is_stated() {
         lines.flat_map(|text| serde_json::from_value::<Vec<f32>>(text[key].clone()).unwrap()).collect()
     };
     let pytorch = mean_difference(&of("logps_bf16"), &exact);
-    // int8 with one scale a row of activations loses what a few large channels crowd out.
-    for (precision, bound) in [(Precision::Bf16, 0.025), (Precision::Int8, 0.35)] {
+    // What int8 loses is the rounding of its weights.
+    for (precision, bound) in [(Precision::Bf16, 0.025), (Precision::Int8, 0.1)] {
         let Some(mut engine) = engine("smollm2-135m-instruct", precision) else { return };
         let off = mean_difference(&text_logps(&mut engine, &texts).concat(), &exact);
         println!(

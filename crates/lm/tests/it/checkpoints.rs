@@ -1,7 +1,7 @@
 //! Model files of every architecture are read right: a plain forward pass over their tensors gives what transformers
 //! gives.
 
-use lm::Checkpoint;
+use lm::{Checkpoint, Error, Lora};
 
 use crate::golden::{Golden, TINY, Tensors, adapter, difference, model_folder, ragged_difference};
 use crate::reference::{Reference, log_probability};
@@ -72,4 +72,13 @@ fn a_gguf_file_with_every_simple_tensor_type_gives_the_logits_of_its_rounded_wei
     let logits = Reference::load(&checkpoint, None).logits(&golden.integers("tokens"));
     let off = difference(&narrow(logits), &golden.get("logits"));
     assert!(off < 1e-5, "logits are off by {off}");
+}
+
+/// PEFT puts one A on query, key and value together there; nothing here could train or save such an adapter.
+#[test]
+fn an_adapter_on_phi3s_fused_matrices_is_refused_by_name() {
+    for name in ["phi3", "phi3-longrope"] {
+        let error = Lora::load_peft(&model_folder(name).join("adapter-fused"), open(name).architecture()).unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }) && error.to_string().contains("gate_up_proj"), "{error}");
+    }
 }

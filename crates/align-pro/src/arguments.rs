@@ -134,7 +134,7 @@ pub(crate) struct SamplingFlags {
     #[arg(long, default_value = "256", value_name = "N")]
     pub(crate) max_tokens: NonZeroUsize,
     /// Samples for each prompt
-    #[arg(short = 'n', long, default_value = "1", value_name = "N")]
+    #[arg(short = 'n', long, default_value = "1", value_name = "N", value_parser = at_most::<4096>)]
     pub(crate) samples: NonZeroUsize,
     /// Same seed, same text
     #[arg(long, default_value_t = 0)]
@@ -163,7 +163,7 @@ pub(crate) struct SamplingFlags {
 #[command(next_help_heading = "Engine")]
 pub(crate) struct EngineFlags {
     /// Threads to compute with [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_most::<256>)]
     pub(crate) threads: Option<NonZeroUsize>,
     /// How the frozen weights are kept
     #[arg(long, default_value = "auto")]
@@ -171,6 +171,12 @@ pub(crate) struct EngineFlags {
     /// A LoRA adapter: a folder in PEFT's format
     #[arg(long, value_name = "FOLDER")]
     pub(crate) adapter: Option<PathBuf>,
+}
+
+/// A count from 1 to `MOST`.
+fn at_most<const MOST: usize>(text: &str) -> Result<NonZeroUsize, String> {
+    let count = text.parse().ok().and_then(NonZeroUsize::new).filter(|count| count.get() <= MOST);
+    count.ok_or_else(|| format!("it must be a whole number from 1 to {MOST}"))
 }
 
 /// How the frozen weights are kept.

@@ -95,7 +95,8 @@ pub fn suboptimality_bound(prompt: &Prompt, prompter: &Tilted, oracle: &[f64], w
         span * expectation(&prompt.rho_ref, &spread), // (1.4), term 2
         -(lambda * prompter.kl),                      // (1.4), term 3
     ];
-    let jeffreys = lambda * (prompter.kl + prompter.reverse_kl);
+    // By (1.5a) lambda times the Jeffreys divergence is what the prompter gains, without small logarithms.
+    let jeffreys = prompter.mean_value - expectation(&prompt.rho_ref, &prompt.value());
     Ok(Bound {
         terms,
         jeffreys: terms[0] + terms[1] - jeffreys, // (1.5a)

@@ -56,16 +56,20 @@ pub struct Tilted {
 /// ```
 pub fn tilt(reference: &[f64], value: &[f64], strength: f64) -> Result<Tilted, Error> {
     check(reference, value, strength)?;
-    let logits: Vec<f64> = reference.iter().zip(value).map(|(p, v)| p.ln() + v / strength).collect();
-    let log_partition = log_sum_exp(logits.iter().copied()); // log Z of (1.3)
-    let policy: Vec<f64> = logits.iter().map(|logit| (logit - log_partition).exp()).collect(); // (1.3)
-    let log_ratio: Vec<f64> = value.iter().map(|v| v / strength - log_partition).collect();
+    // Against the largest value, so that what all values share costs no digits.
+    let largest = value.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let tilts: Vec<f64> = value.iter().map(|v| (v - largest) / strength).collect();
+    let logits: Vec<f64> = reference.iter().zip(&tilts).map(|(p, tilt)| p.ln() + tilt).collect();
+    let log_sum = log_sum_exp(logits.iter().copied());
+    let policy: Vec<f64> = logits.iter().map(|logit| (logit - log_sum).exp()).collect(); // (1.3)
+    let log_ratio: Vec<f64> = tilts.iter().map(|tilt| tilt - log_sum).collect();
+    let log_partition = largest / strength + log_sum; // log Z of (1.3)
     let mean_value = expectation(&policy, value);
     Ok(Tilted {
         variance: policy.iter().zip(value).map(|(p, v)| p * (v - mean_value) * (v - mean_value)).sum(),
         kl: expectation(&policy, &log_ratio).max(0.0),
         reverse_kl: (-expectation(reference, &log_ratio)).max(0.0),
-        optimum: strength * log_partition,
+        optimum: largest + strength * log_sum,
         mean_value,
         log_partition,
         log_ratio,

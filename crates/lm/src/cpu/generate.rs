@@ -344,9 +344,10 @@ impl Logits {
             self.block.resize(states * columns, 0.0);
             self.states.product(pool, weight, &Epilogue::default(), &mut self.block);
             let start = index * VOCABULARY_BLOCK;
-            for (row, from) in self.plain.chunks_mut(vocabulary).zip(self.block.chunks(columns)) {
-                row[start..start + columns].copy_from_slice(from);
-            }
+            let block = &self.block;
+            pool.chunks(&mut self.plain, vocabulary, |row, logits| {
+                logits[start..start + columns].copy_from_slice(&block[row * columns..][..columns]);
+            });
         }
     }
 }

@@ -11,7 +11,7 @@ use theory::{FixedPoint, LabelLoss, Method, Objective, World, fixed_point};
 use super::bar::{self, bar, rewrite_name};
 use super::world_file;
 use crate::arguments::{DistanceName, FixedPoint as FixedPointArguments, MethodName, MethodOptions};
-use crate::output::Output;
+use crate::output::{Output, say};
 
 #[derive(Serialize)]
 struct Report {
@@ -22,6 +22,8 @@ struct Report {
     reference_power: Option<f64>,
     tv_rho_star: f64,
     tv_predicted: Option<f64>,
+    /// Whether the flow arrived where the method is known to end; absent where that is not known.
+    converged: Option<bool>,
     prompts: Vec<PromptReport>,
 }
 
@@ -33,6 +35,9 @@ struct PromptReport {
     steps: usize,
     gradient: f64,
 }
+
+/// Farther than this in total variation from where the method is known to end, the flow has not arrived.
+const NEAR_ENOUGH: f64 = 1e-9;
 
 /// An option that was given to a method that does not have it.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +51,11 @@ pub(super) fn run(arguments: &FixedPointArguments, output: &mut Output) -> anyho
     let world = world_file::read(&arguments.world.path)?;
     let method = method(arguments.method, arguments.options, world.lambda)?;
     let end = fixed_point(&world, method)?;
+    if end.tv_predicted.is_some_and(|distance| distance > NEAR_ENOUGH) {
+        say(
+            "warning: the flow stopped before its end: its steps were used up, or its gradient is below rounding; options nearer 1 help",
+        );
+    }
     if arguments.world.json {
         return output.json_document(&report(arguments.method, &world, end));
     }
@@ -193,6 +203,7 @@ fn report(name: MethodName, world: &World, end: FixedPoint) -> Report {
         reference_power: end.family.map(|family| family.reference_power),
         tv_rho_star: end.tv_rho_star,
         tv_predicted: end.tv_predicted,
+        converged: end.tv_predicted.map(|distance| distance <= NEAR_ENOUGH),
         prompts: prompts.collect(),
     }
 }

@@ -6,7 +6,7 @@
 use kernel::{AttentionGradients, AttentionTape, Branch, Direction, Update};
 
 use super::adapter::{Fan, Packing};
-use super::batch::{Batch, KvStore};
+use super::batch::Batch;
 use super::forward::{Activations, Pass};
 
 /// Gradients with respect to a layer's activations, reused from layer to layer.
@@ -34,17 +34,6 @@ pub(super) fn branches(batch: &Batch) -> Vec<Branch> {
 }
 
 impl Pass<'_> {
-    /// Compute a layer's activations again from `activations.entry`.
-    pub(super) fn recompute(
-        &self,
-        index: usize,
-        store: &mut KvStore,
-        packing: &mut Packing,
-        activations: &mut Activations,
-    ) {
-        self.layer(index, store, packing, activations);
-    }
-
     /// One layer backward; `a` holds its activations, `flat` collects the adapter's gradients.
     pub(super) fn layer_backward(
         &self,

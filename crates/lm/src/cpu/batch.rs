@@ -51,16 +51,24 @@ impl Batch {
 /// Keys and values of all segments of a batch.
 pub(super) struct KvStore {
     segments: Vec<Option<Vec<KvCache>>>,
-    /// Whether each segment keeps one cache per layer (generation) or one for the layer at hand (scoring).
+    /// Caches of a segment: one per layer (generation), or one for the layer at hand (scoring).
     layers: usize,
+    /// Whether a segment's one cache serves every layer in turn.
+    passing: bool,
     kv_heads: usize,
     head_dim: usize,
     spare: Vec<Vec<KvCache>>,
 }
 
 impl KvStore {
+    /// A store that keeps every layer's keys and values.
     pub(super) fn new(layers: usize, kv_heads: usize, head_dim: usize) -> KvStore {
-        KvStore { segments: Vec::new(), layers, kv_heads, head_dim, spare: Vec::new() }
+        KvStore { segments: Vec::new(), layers, passing: false, kv_heads, head_dim, spare: Vec::new() }
+    }
+
+    /// A store that forgets a layer's keys and values when the next layer's come.
+    pub(super) fn passing(kv_heads: usize, head_dim: usize) -> KvStore {
+        KvStore { passing: true, ..KvStore::new(1, kv_heads, head_dim) }
     }
 
     /// Open a segment that can hold `capacity` tokens; its number.
@@ -99,7 +107,7 @@ impl KvStore {
         for run in &batch.runs {
             if let Some(caches) = &mut self.segments[run.segment] {
                 let cache = &mut caches[layer % self.layers];
-                if self.layers == 1 {
+                if self.passing {
                     cache.clear();
                 }
                 let range = run.rows.start * width..run.rows.end * width;

@@ -1,6 +1,6 @@
 //! Dropout on LoRA inputs that forward, recomputed forward and backward agree on.
 
-use crate::{Dropout, Linear};
+use crate::{Dropout, Generator, Linear};
 
 /// out = input ∘ mask / (1 − rate), the mask a hash of (seed, layer, linear, row, column).
 pub(super) fn apply(dropout: Dropout, layer: usize, linear: Linear, input: &[f32], columns: usize, out: &mut Vec<f32>) {
@@ -18,12 +18,9 @@ pub(super) fn apply(dropout: Dropout, layer: usize, linear: Linear, input: &[f32
     }));
 }
 
-/// The finaliser of SplitMix64 (Steele, Lea and Flood 2014) after its increment.
+/// A hash: the first bits of the stream that `value` seeds.
 fn mix(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
+    Generator::new(value).bits()
 }
 
 #[cfg(test)]

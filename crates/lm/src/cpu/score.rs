@@ -87,7 +87,7 @@ impl CpuEngine {
     ) -> Scored {
         let CpuEngine { pool, model, packing, activations, spare, .. } = self;
         let architecture = &model.architecture;
-        let mut store = KvStore::new(1, architecture.kv_heads, architecture.head_dim);
+        let mut store = KvStore::passing(architecture.kv_heads, architecture.head_dim);
         let with_heads = adapter.is_some_and(|adapter| adapter.lora.shape.heads > 0);
         let (batch, states) = pack(groups, &mut store, with_heads);
         let mut layers = Vec::new();
@@ -169,7 +169,7 @@ impl CpuEngine {
                 }
                 KeptLayer::Entry(entry) => {
                     activations.entry = entry;
-                    pass.recompute(index, &mut chunk.store, packing, activations);
+                    pass.layer(index, &mut chunk.store, packing, activations);
                 }
             }
             pass.layer_backward(index, &branches, packing, (activations, gradients), flat);

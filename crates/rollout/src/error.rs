@@ -115,6 +115,58 @@ pub enum Error {
         /// Those read so far, one more than allowed.
         bad_rows: Vec<BadRow>,
     },
+    /// A file could not be written.
+    #[error("cannot write `{path}`")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that only grows has become shorter than it was.
+    #[error("`{path}` has {found} bytes, fewer than the {expected} it had")]
+    Shortened {
+        /// The file.
+        path: PathBuf,
+        /// Bytes it had.
+        expected: u64,
+        /// Bytes it has.
+        found: u64,
+    },
+    /// A line of a file of events is not an event.
+    #[error("`{path}`, line {line}: not an event")]
+    Event {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The engine, the tokenizer or the chat template refused.
+    #[error("the model `{model}` cannot do this")]
+    Model {
+        /// Its name.
+        model: String,
+        /// Why.
+        source: lm::Error,
+    },
+    /// A journal cannot be used.
+    #[error("cannot use the journal `{path}`")]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// A statistic cannot be computed.
+    #[error("cannot compute {what}")]
+    Statistic {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        source: theory::Error,
+    },
     /// A template has a brace that belongs to no slot.
     #[error("a brace that begins or ends no slot: `{excerpt}`; write it twice to mean itself")]
     StrayBrace {

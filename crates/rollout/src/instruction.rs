@@ -10,13 +10,13 @@
 //! - Everything is rendered in one pass: a slot's name inside the user's prompt is only text.
 //! - Fences are longer than any run of backticks inside, so that no prompt can end its own block.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::template::Template;
 
 /// What the prompter does to the user's prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// The prompter writes the whole new prompt.

@@ -13,9 +13,13 @@
 
 pub mod data;
 mod error;
+pub mod evaluate;
+pub mod event;
 pub mod instruction;
+pub mod prompter;
 pub mod rails;
 pub mod reward;
+pub mod target;
 mod template;
 
 pub use error::Error;

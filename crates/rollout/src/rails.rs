@@ -11,7 +11,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::instruction::Mode;
 
@@ -37,7 +37,7 @@ pub enum Rail {
 }
 
 /// What is done about a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Repair the text: strip the chatter, cut the length. What cannot be repaired falls back to x.
@@ -49,7 +49,7 @@ pub enum Action {
 }
 
 /// What each rail does. An empty rewrite always falls back to x, and an unchanged one is x already.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Rails {
     /// About talk around the rewrite.

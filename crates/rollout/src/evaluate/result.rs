@@ -1,0 +1,159 @@
+//! What an evaluation found: the format of `result.json` and of `evaluation.jsonl`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Arms side by side on the same held-out prompts; `result.json` of a run folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Every arm by name: `naive`, `ref`, `trained`, `best-of-N`.
+    pub arms: BTreeMap<String, ArmResult>,
+    /// What the trained prompter gains over the others, paired by prompt: `vs_naive`, `vs_ref`.
+    pub gain: BTreeMap<String, Gain>,
+    /// How often the trained prompter does better than the others on a prompt: `vs_naive`, `vs_ref`.
+    pub win_rate: BTreeMap<String, WinRateResult>,
+    /// Mean of each part of the reward, by part and arm; for the `constraints` reward a part is a constraint type.
+    pub parts: BTreeMap<String, BTreeMap<String, PartMean>>,
+    /// The run's seed.
+    pub seed: u64,
+    /// The prompter's model.
+    pub model: String,
+    /// The target's model.
+    pub target: String,
+    /// The reward's name.
+    pub reward: String,
+    /// Training steps behind the trained arm.
+    pub steps: u64,
+    /// Seconds that the whole run took. It differs from run to run, unlike everything else.
+    pub seconds: f64,
+}
+
+/// One way to get from x to y.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArmResult {
+    /// Mean reward over prompts.
+    pub mean_reward: f64,
+    /// Its 95 % interval.
+    pub interval: [f64; 2],
+    /// Variance of the reward of one response to one rewrite of one prompt.
+    pub variance: f64,
+    /// The variance split by where it comes from.
+    pub variance_parts: VariancePartsResult,
+    /// Mean number of tokens of a response.
+    pub mean_response_tokens: f64,
+    /// Mean number of tokens that the prompter wrote; 0 where there is none.
+    pub mean_rewrite_tokens: f64,
+    /// Prompts evaluated.
+    pub n_prompts: usize,
+    /// Rewrites a prompt.
+    pub n_rewrites: usize,
+    /// Responses a rewrite.
+    pub n_responses: usize,
+    /// Share of rewrites in which each rail found something, and of those that fell back to x (`fell-back`).
+    pub rails: BTreeMap<String, f64>,
+}
+
+/// The three parts of a variance; they add up to it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VariancePartsResult {
+    /// Between prompts.
+    pub between_prompts: f64,
+    /// Between the rewrites of a prompt.
+    pub between_rewrites: f64,
+    /// Between the responses to a rewrite.
+    pub within: f64,
+}
+
+/// A mean difference, paired by prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gain {
+    /// Mean over prompts.
+    pub mean: f64,
+    /// Its 95 % interval.
+    pub interval: [f64; 2],
+    /// Whether the interval leaves out 0.
+    pub significant: bool,
+}
+
+/// A share of prompts won, ties counted half.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WinRateResult {
+    /// The share.
+    pub mean: f64,
+    /// Its 95 % interval.
+    pub interval: [f64; 2],
+    /// Share of prompts on which both did equally well.
+    pub ties: f64,
+}
+
+/// The mean of a part of the reward.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartMean {
+    /// Mean over the responses that have it.
+    pub mean: f64,
+    /// Number of prompts that have it.
+    pub n_prompts: usize,
+}
+
+/// What one arm did with one prompt; a line of `evaluation.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvaluatedPrompt {
+    /// The arm's name.
+    pub arm: String,
+    /// The prompt's id.
+    pub id: String,
+    /// The user's prompt x.
+    pub prompt: String,
+    /// Its rewrites; one that is x itself for the naive arm.
+    pub rewrites: Vec<EvaluatedRewrite>,
+}
+
+/// One rewrite and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvaluatedRewrite {
+    /// What the prompter wrote; `None` where there is no prompter.
+    pub written: Option<String>,
+    /// The target's prompt x'.
+    pub rewrite: String,
+    /// Tokens that the prompter wrote.
+    pub tokens: usize,
+    /// Which rails found something.
+    pub findings: Vec<String>,
+    /// Whether x' is x because a rail said so.
+    pub fell_back: bool,
+    /// Sum of log ρ − log ρ_ref over its tokens, where both were computed.
+    pub kl: Option<f64>,
+    /// The target's responses.
+    pub responses: Vec<EvaluatedResponse>,
+}
+
+/// One response and its reward.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvaluatedResponse {
+    /// The text.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: usize,
+    /// Whether it was cut at the limit.
+    pub cut: bool,
+    /// The reward r(x, y), without penalties.
+    pub reward: f64,
+    /// The parts of the reward, by name.
+    pub parts: Vec<(String, f64)>,
+}
+
+impl EvaluatedPrompt {
+    /// Mean reward over rewrites and their responses, every rewrite weighing the same.
+    pub fn mean_reward(&self) -> f64 {
+        let means = self.rewrites.iter().map(EvaluatedRewrite::mean_reward);
+        means.sum::<f64>() / self.rewrites.len().max(1) as f64
+    }
+}
+
+impl EvaluatedRewrite {
+    /// Mean reward over the responses.
+    pub fn mean_reward(&self) -> f64 {
+        self.responses.iter().map(|response| response.reward).sum::<f64>() / self.responses.len().max(1) as f64
+    }
+}

@@ -1,6 +1,6 @@
 //! The reward of a prompt with verifiable constraints.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::constraint::{Constraint, Variants, Verdict};
@@ -13,7 +13,7 @@ use crate::data::Record;
 ///
 /// Parts: one by the id of each constraint, in the record's order, and `all-met`. A prompt without constraints is an
 /// error, as nothing could be learned from it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Constraints {
     /// Which verdict counts.
@@ -23,7 +23,7 @@ pub struct Constraints {
 }
 
 /// Which verdict on a constraint counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strictness {
     /// The answer as it stands.
@@ -36,7 +36,7 @@ pub enum Strictness {
 }
 
 /// How the verdicts on several constraints become one number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Merge {
     /// The share of constraints met.

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use regex::Regex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::constraint::json_text;
@@ -19,8 +19,8 @@ use super::{Exchange, Part, Score};
 use crate::Error;
 
 /// 1 where the whole response, in a code fence or not, is JSON that fits the schema. Parts: `json` and `schema`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Value")]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
 pub struct JsonSchema {
     schema: Value,
     patterns: BTreeMap<String, Regex>,
@@ -54,6 +54,18 @@ impl TryFrom<Value> for JsonSchema {
         compiled.inspect(&schema, &schema, "#", 0)?;
         compiled.schema = schema;
         Ok(compiled)
+    }
+}
+
+impl From<JsonSchema> for Value {
+    fn from(verifier: JsonSchema) -> Value {
+        verifier.schema
+    }
+}
+
+impl PartialEq for JsonSchema {
+    fn eq(&self, other: &JsonSchema) -> bool {
+        self.schema == other.schema
     }
 }
 

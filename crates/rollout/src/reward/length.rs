@@ -1,6 +1,6 @@
 //! A reward for staying within a length.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::verifier::Verify;
 use super::{Exchange, Part, Score};
@@ -8,7 +8,7 @@ use crate::Error;
 
 /// 1 within the limits, and outside them the ratio of the length to the limit or of the limit to the length, whichever
 /// is below 1: a response twice too long has 0.5, an empty one that should have words 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Length {
     /// What is counted.
@@ -17,12 +17,12 @@ pub struct Length {
     #[serde(default)]
     pub at_least: usize,
     /// The most that will do.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_most: Option<usize>,
 }
 
 /// What the length of a text is counted in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LengthUnit {
     /// Unicode characters.

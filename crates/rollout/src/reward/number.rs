@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::constraint::pattern;
@@ -22,7 +22,7 @@ static UNSIGNED: LazyLock<Regex> = LazyLock::new(|| pattern(r"[0-9]+(?:,[0-9]{3}
 ///
 /// The final number is the one after the last `####`, or else after the last `A:`, or else the last one. The record's
 /// field holds a number, or text whose final number counts, such as a worked solution.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ExactNumber {
     /// The record's field with the correct answer.

@@ -1,7 +1,7 @@
 //! Rewards for what a response says: exact matches, patterns, texts that must occur.
 
 use regex::Regex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::verifier::Verify;
@@ -10,7 +10,7 @@ use crate::Error;
 use crate::data::Record;
 
 /// Whether capitals matter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LetterCase {
     /// They do.
@@ -21,7 +21,7 @@ pub enum LetterCase {
 }
 
 /// Texts to look for: the same for every prompt, or the record's own.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wanted {
     /// These texts.
@@ -31,7 +31,7 @@ pub enum Wanted {
 }
 
 /// 1 where the response equals the record's answer, or one of several, without white space at the ends.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ExactMatch {
     /// The record's field: a text, or a list of texts any of which will do.
@@ -41,20 +41,20 @@ pub struct ExactMatch {
     pub letter_case: LetterCase,
     /// Compare only what follows the last occurrence of this text, to the end of its line and without a final full
     /// stop, as benchmarks that end in "the answer is …" do. A response without it is wrong.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
 }
 
 /// 1 where a regular expression matches anywhere in the response.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Matches {
-    #[serde(deserialize_with = "compiled")]
+    #[serde(serialize_with = "as_text", deserialize_with = "compiled")]
     pattern: Regex,
 }
 
 /// The share of the wanted texts that occur in the response.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Contains {
     /// What must occur.
@@ -87,6 +87,12 @@ impl Matches {
     pub fn new(pattern: &str) -> Result<Matches, Error> {
         let wrong = |source| Error::Pattern { pattern: pattern.to_owned(), source: Box::new(source) };
         Ok(Matches { pattern: Regex::new(pattern).map_err(wrong)? })
+    }
+}
+
+impl PartialEq for Matches {
+    fn eq(&self, other: &Matches) -> bool {
+        self.pattern.as_str() == other.pattern.as_str()
     }
 }
 
@@ -136,6 +142,10 @@ fn texts_of<'a>(record: &'a Record, field: &str) -> Result<Vec<&'a str>, Error> 
 fn compiled<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Regex, D::Error> {
     let pattern = String::deserialize(deserializer)?;
     Regex::new(&pattern).map_err(serde::de::Error::custom)
+}
+
+fn as_text<S: serde::Serializer>(pattern: &Regex, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(pattern.as_str())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Rewards that need no model.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Constraints, Contains, ExactMatch, ExactNumber, Exchange, JsonSchema, Length, Matches, Reward, Score};
 use crate::Error;
@@ -18,7 +18,7 @@ impl<V: Verify> Reward for V {
 }
 
 /// Every verifier, as a configuration names it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Verifier {
     /// The constraints of the prompt's record.

@@ -9,4 +9,4 @@ pub mod synth;
 pub use read::{BadRow, Loaded, Place, ReadOptions, read_records};
 pub use record::{Message, Prompt, Record};
 pub use split::{Split, is_held_out, split_by_text};
-pub use stable::stable_hash;
+pub use stable::{stable_digest, stable_hash};

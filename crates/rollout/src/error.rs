@@ -159,6 +159,22 @@ pub enum Error {
         /// Why.
         source: rusqlite::Error,
     },
+    /// A database where a journal should be.
+    #[error("`{path}` is a database of something else, not a journal of calls")]
+    NotAJournal {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A journal that another version of the program wrote.
+    #[error("the journal `{path}` has version {found} of its tables; this version of align-pro knows {known} only")]
+    JournalSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i32,
+        /// The version known here.
+        known: i32,
+    },
     /// A statistic cannot be computed.
     #[error("cannot compute {what}")]
     Statistic {

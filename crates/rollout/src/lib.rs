@@ -1,13 +1,14 @@
 //! The world in which a prompter learns: prompts, rewards and what lies between.
 //!
 //! The crate knows nothing of tensors and models: everything in it is a function of text. Verifiers and guard rails are
-//! pure; files are read only in [`data`].
+//! pure; files are touched only in [`data`], [`event`] and [`journal`].
 //!
 //! # Layout
 //! - [`data`]: prompts and how they are read, split and made.
 //! - [`instruction`]: what the prompter is told, and how its text becomes the target's prompt.
 //! - [`rails`]: what is looked for in that text, and what is done about it.
 //! - [`reward`]: the seam between a response and its score, and the verifiers that need no model.
+//! - [`journal`]: finished calls of targets, so that none is made twice.
 //!
 //! Start reading at [`reward::Reward`].
 
@@ -16,6 +17,7 @@ mod error;
 pub mod evaluate;
 pub mod event;
 pub mod instruction;
+pub mod journal;
 pub mod prompter;
 pub mod rails;
 pub mod reward;

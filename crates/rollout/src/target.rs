@@ -19,3 +19,14 @@ pub struct TargetOptions {
     /// A message before the prompt that tells the target how to behave.
     pub system: Option<String>,
 }
+
+/// What a target answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response {
+    /// The text.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: usize,
+    /// Whether it was cut at the limit.
+    pub cut: bool,
+}

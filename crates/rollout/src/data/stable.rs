@@ -2,15 +2,19 @@
 
 use sha2::{Digest, Sha256};
 
-/// 64 bits that depend on every part, on the order of the parts, and on nothing else (SHA-256).
+/// 64 bits that depend on every part, on the order of the parts, and on nothing else: the first of [`stable_digest`].
 pub fn stable_hash(parts: &[&[u8]]) -> u64 {
+    stable_digest(parts).iter().take(8).fold(0, |bits, &byte| (bits << 8) | u64::from(byte))
+}
+
+/// SHA-256 of the parts, each after its length, so that no other parts give the same.
+pub fn stable_digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part);
     }
-    let digest = hasher.finalize();
-    digest.iter().take(8).fold(0, |bits, &byte| (bits << 8) | u64::from(byte))
+    hasher.finalize().into()
 }
 
 /// A number in [0, 1) from 64 bits, a multiple of 2^-53.

@@ -51,7 +51,7 @@ pub(crate) fn dispatch<K: Kernel>(pool: &Pool, kernel: K) -> K::Output {
     match pool.isa() {
         // SAFETY: a pool only has an instruction set that this machine has.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { run_avx512(kernel) },
+        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe { run_avx512(kernel) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { run_avx2(kernel) },

@@ -87,8 +87,8 @@ pub struct Epilogue<'a> {
 /// Computes `out` = x Wᵀ + epilogue, row-major (rows × outputs).
 ///
 /// `out[i][j]` depends on row `i` of the operands alone, bit for bit: not on the other rows, their number, or the
-/// threads. With [`Isa::Avx512`] a sum is one chain of fused multiply-adds along the inputs (of dot products of two or
-/// four numbers for bf16 and 8-bit integers).
+/// threads. With [`Isa::Avx512`] and better a sum is one chain of fused multiply-adds along the inputs (of dot products of
+/// two or four numbers for bf16 and 8-bit integers where the CPU has them).
 ///
 /// # Panics
 /// If the operands' shapes or precisions do not fit each other.
@@ -130,7 +130,7 @@ pub(crate) struct Call<'a> {
     pub(crate) weight: WeightSlice<'a>,
     pub(crate) epilogue: &'a Epilogue<'a>,
     pub(crate) out: Output<'a>,
-    isa: Isa,
+    pub(crate) isa: Isa,
 }
 
 impl Call<'_> {
@@ -140,7 +140,7 @@ impl Call<'_> {
     /// No other thread may work on the same tile.
     unsafe fn tiles(&self, block: usize, panels: Range<usize>) {
         #[cfg(target_arch = "x86_64")]
-        if self.isa == Isa::Avx512 {
+        if self.isa >= Isa::Avx512 {
             // SAFETY: the caller keeps others away, and the pool's machine has its `isa`.
             return unsafe { tile_avx512::tiles(self, block, panels) };
         }

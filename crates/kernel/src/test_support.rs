@@ -20,7 +20,7 @@ pub(crate) fn random(seed: u64, count: usize) -> Vec<f32> {
 /// A pool of `threads` for every instruction set that this machine has.
 pub(crate) fn pools(threads: usize) -> Vec<Pool> {
     let threads = NonZeroUsize::new(threads).unwrap();
-    let available = [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| isa.is_available());
+    let available = Isa::ALL.into_iter().filter(|isa| isa.is_available());
     available.map(|isa| Pool::with_isa(threads, isa)).collect()
 }
 

@@ -54,7 +54,8 @@ macro_rules! dispatch {
 /// Computes the outputs of some panels for one block of rows.
 ///
 /// # Safety
-/// No other thread may work on these panels of this block, and the machine must have [`Isa::Avx512`](crate::Isa).
+/// No other thread may work on these panels of this block, and the machine must have the call's `isa`, at least
+/// [`Isa::Avx512`](crate::Isa).
 pub(crate) unsafe fn tiles(call: &Call<'_>, block: usize, panels: Range<usize>) {
     let (height, _) = call.x.block(block);
     let end = call.weight.outputs().div_ceil(LANES).min(panels.end * PANEL_VECTORS);
@@ -106,14 +107,16 @@ fn offset(vector: usize, stride: usize) -> usize {
     vector / PANEL_VECTORS * stride + vector % PANEL_VECTORS * LANES
 }
 
-/// The sums of a tile for each precision: a broadcast word of x times a vector of weights, added to a vector of sums.
+/// The sums of a tile for each precision, and for the instructions that it takes beyond those of
+/// [`Isa::Avx512`](crate::Isa): a broadcast word of x times a vector of weights, added to a vector of sums.
 macro_rules! sums {
-    ($name:ident, $number:ty, $zero:ident, $broadcast:expr, $load:expr, $step:expr) => {
+    ($name:ident, $features:literal, $number:ty, $zero:ident, $broadcast:expr, $load:expr, $step:expr) => {
         /// # Safety
-        /// The operands must be in bounds, with `ROWS` rows and `VECTORS` vectors of outputs.
+        /// The machine must have the features, and the operands must be in bounds, with `ROWS` rows and `VECTORS`
+        /// vectors of outputs.
         // Not inlined, and sums leave only at the end: otherwise the compiler keeps them in memory, not in registers.
         #[inline(never)]
-        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vnni")]
+        #[target_feature(enable = $features)]
         unsafe fn $name<const ROWS: usize, const VECTORS: usize>(
             operands: Operands,
             result: &mut MaybeUninit<Sums<$number, ROWS, VECTORS>>,
@@ -164,6 +167,7 @@ macro_rules! sums {
 
 sums!(
     sums_f32,
+    "avx512f,avx512bw,avx512vl,avx512dq",
     __m512,
     _mm512_setzero_ps,
     |word: u32| _mm512_set1_ps(f32::from_bits(word)),
@@ -173,6 +177,7 @@ sums!(
 
 sums!(
     sums_bf16,
+    "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16",
     __m512,
     _mm512_setzero_ps,
     |word: u32| _mm512_set1_ps(f32::from_bits(word)),
@@ -184,8 +189,25 @@ sums!(
     }
 );
 
+// Where the CPU has no dot product of bf16: the two numbers of a word as f32, one after the other.
+sums!(
+    sums_widened_bf16,
+    "avx512f,avx512bw,avx512vl,avx512dq",
+    __m512,
+    _mm512_setzero_ps,
+    |word: u32| _mm512_set1_ps(f32::from_bits(word)),
+    |weights: *const u32| _mm512_loadu_ps(weights.cast()),
+    |sum, x, weights| {
+        const HIGH_HALVES: u32 = 0xaaaa_aaaa;
+        let low = |pairs: __m512| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(pairs)));
+        let high = |pairs: __m512| _mm512_castsi512_ps(_mm512_maskz_mov_epi16(HIGH_HALVES, _mm512_castps_si512(pairs)));
+        _mm512_fmadd_ps(high(x), high(weights), _mm512_fmadd_ps(low(x), low(weights), sum))
+    }
+);
+
 sums!(
     sums_int8,
+    "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni",
     __m512i,
     _mm512_setzero_si512,
     |word: u32| _mm512_set1_epi32(word as i32),
@@ -193,23 +215,47 @@ sums!(
     |sum, x, weights| _mm512_dpbusd_epi32(sum, x, weights)
 );
 
+// Where the CPU has no dot product of bytes: the even and the odd bytes as 16-bit integers, so that no sum saturates.
+sums!(
+    sums_widened_int8,
+    "avx512f,avx512bw,avx512vl,avx512dq",
+    __m512i,
+    _mm512_setzero_si512,
+    |word: u32| _mm512_set1_epi32(word as i32),
+    |weights: *const u32| _mm512_loadu_si512(weights.cast()),
+    |sum, x, weights| {
+        let even = _mm512_madd_epi16(
+            _mm512_and_si512(x, _mm512_set1_epi16(0xff)),
+            _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(weights)),
+        );
+        let odd = _mm512_madd_epi16(_mm512_srli_epi16::<8>(x), _mm512_srai_epi16::<8>(weights));
+        _mm512_add_epi32(sum, _mm512_add_epi32(even, odd))
+    }
+);
+
 impl Tile<'_> {
     /// # Safety
-    /// The machine must have the features, the block `ROWS` rows and the weight `VECTORS` vectors of outputs from the
+    /// The machine must have the call's `isa`, the block `ROWS` rows and the weight `VECTORS` vectors of outputs from the
     /// first on, and no other thread may work on this tile.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vnni")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     unsafe fn compute<const ROWS: usize, const VECTORS: usize>(&self) {
         let operands = self.operands::<ROWS, VECTORS>();
         // Left uninitialised, for zeroing them first costs five per cent of a product.
         let mut sums = MaybeUninit::<Sums<__m512, ROWS, VECTORS>>::uninit();
-        // SAFETY: `operands` checked the bounds, and each branch writes all sums.
+        let precision = self.call.x.precision();
+        // SAFETY: `operands` checked the bounds, the machine multiplies what its `isa` does, and each branch writes all
+        // sums.
         let mut sums = unsafe {
-            match self.call.x.precision() {
-                Precision::F32 => sums_f32(operands, &mut sums),
-                Precision::Bf16 => sums_bf16(operands, &mut sums),
-                Precision::Int8 => {
+            match (precision, self.call.isa.multiplies(precision)) {
+                (Precision::F32, _) => sums_f32(operands, &mut sums),
+                (Precision::Bf16, true) => sums_bf16(operands, &mut sums),
+                (Precision::Bf16, false) => sums_widened_bf16(operands, &mut sums),
+                (Precision::Int8, native) => {
                     let mut integers = MaybeUninit::<Sums<__m512i, ROWS, VECTORS>>::uninit();
-                    sums_int8(operands, &mut integers);
+                    match native {
+                        true => sums_int8(operands, &mut integers),
+                        false => sums_widened_int8(operands, &mut integers),
+                    }
                     sums.write(self.scaled(integers.assume_init()));
                 }
             }
@@ -242,7 +288,7 @@ impl Tile<'_> {
 
     /// Sums of 8-bit products as the numbers they stand for.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vnni")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     fn scaled<const ROWS: usize, const VECTORS: usize>(
         &self,
         sums: Sums<__m512i, ROWS, VECTORS>,
@@ -266,7 +312,7 @@ impl Tile<'_> {
     }
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vnni")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     fn add_low_rank<const ROWS: usize, const VECTORS: usize>(
         &self,
         low_rank: &LowRank<'_>,
@@ -294,7 +340,7 @@ impl Tile<'_> {
     /// # Safety
     /// No other thread may work on this tile.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vnni")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     unsafe fn store<const ROWS: usize, const VECTORS: usize>(&self, sums: &Sums<__m512, ROWS, VECTORS>) {
         let outputs = self.call.weight.outputs();
         let first_row = self.block * self.call.x.block_height();

@@ -11,7 +11,7 @@ fn pool(threads: usize, isa: Isa) -> Pool {
 }
 
 fn available_isas() -> impl Iterator<Item = Isa> {
-    [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| isa.is_available())
+    Isa::ALL.into_iter().filter(|isa| isa.is_available())
 }
 
 fn packed(pool: &Pool, precision: Precision, x: &[f32], rows: usize, inputs: usize) -> Rows {

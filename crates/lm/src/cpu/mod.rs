@@ -26,7 +26,7 @@ mod validate;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use kernel::{Isa, Pool};
+use kernel::Pool;
 
 use self::adapter::Packing;
 use self::forward::Activations;
@@ -95,7 +95,7 @@ impl CpuEngine {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let pool = Pool::new(options.threads.unwrap_or(cores));
         let precision = match options.precision {
-            Precision::Auto if Isa::detect() == Isa::Avx512 => kernel::Precision::Bf16,
+            Precision::Auto if pool.isa().multiplies(kernel::Precision::Bf16) => kernel::Precision::Bf16,
             Precision::Auto | Precision::F32 => kernel::Precision::F32,
             Precision::Bf16 => kernel::Precision::Bf16,
             Precision::Int8 => kernel::Precision::Int8,

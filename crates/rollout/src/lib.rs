@@ -9,6 +9,7 @@
 //! - [`rails`]: what is looked for in that text, and what is done about it.
 //! - [`reward`]: the seam between a response and its score, and the verifiers that need no model.
 //! - [`journal`]: finished calls of targets, so that none is made twice.
+//! - [`report`]: a run as one HTML file to read.
 //!
 //! Start reading at [`reward::Reward`].
 
@@ -20,6 +21,7 @@ pub mod instruction;
 pub mod journal;
 pub mod prompter;
 pub mod rails;
+pub mod report;
 pub mod reward;
 pub mod target;
 mod template;

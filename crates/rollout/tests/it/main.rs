@@ -5,4 +5,6 @@ mod gsm8k;
 #[cfg(test)]
 mod ifeval;
 #[cfg(test)]
+mod report;
+#[cfg(test)]
 mod shared;

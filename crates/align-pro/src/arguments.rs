@@ -1,15 +1,19 @@
 //! The command line, exactly as written: what each flag means is decided by the command.
 
+mod config;
 mod data;
 mod lab;
+mod run;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use config::{ConfigCommand, ConfigShow, Init, TemplateName};
 pub(crate) use data::{DataCommand, SplitFlag, SynthCommand, SynthConstraints};
 pub(crate) use lab::{DistanceName, FixedPoint, Lab, LabCommand, LabObjective, MethodName, MethodOptions, World};
+pub(crate) use run::{Doctor, Eval, Quickstart, Report, Rewrite, ThreadFlags, Train};
 
 /// Train, measure and serve prompters for frozen language models.
 #[derive(Debug, Parser)]
@@ -24,12 +28,29 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// The whole story on an embedded model, in minutes: train, evaluate, report
+    Quickstart(Quickstart),
+    /// Train and evaluate a prompter, or go on with a run
+    Train(Train),
+    /// Arms side by side on held-out prompts
+    Eval(Eval),
+    /// Prompts through a trained prompter
+    Rewrite(Rewrite),
+    /// Make a run's report anew and say where it is
+    Report(Report),
+    /// What this machine offers, and what is missing
+    Doctor(Doctor),
     /// Language models: list, fetch, look at, sample from, score with
     #[command(subcommand)]
     Model(ModelCommand),
     /// Prompts: make them
     #[command(subcommand)]
     Data(DataCommand),
+    /// Write a configuration to start from
+    Init(Init),
+    /// Configurations: what they resolve to, and what they may hold
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// The exact miniature: worlds small enough that everything is a sum
     Lab(Lab),
 }

@@ -1,13 +1,17 @@
 //! What can go wrong in a command, how it is told, and the exit code.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::commands::lab;
+use crate::config::Problem;
 use crate::interrupt::EXIT_INTERRUPTED;
 use crate::output::ReaderGone;
 
 const EXIT_ERROR: u8 = 2;
+/// The command did what it was asked to, and the answer is no.
+const EXIT_NO: u8 = 1;
 
 /// Failures of the commands themselves; those of the libraries come as they are.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +40,28 @@ pub(crate) enum Failure {
         #[source]
         line: BadLine,
     },
+    #[error("there is no configuration `{file}`")]
+    NoConfiguration { file: String },
+    #[error("cannot use the configuration `{file}`")]
+    Configuration {
+        file: String,
+        #[source]
+        problem: Problem,
+    },
+    #[error("`{file}` is there already")]
+    WouldOverwrite { file: String },
+    #[error("the run folder `{}` holds a run of another plan: {difference}", folder.display())]
+    OtherPlan { folder: PathBuf, difference: String },
+    #[error("the folder `{}` is neither empty nor a run's", folder.display())]
+    NotARun { folder: PathBuf },
+    #[error("there is no run in `{}`", folder.display())]
+    NoRun { folder: PathBuf },
+    #[error("the run in `{}` is not finished", folder.display())]
+    NotTrained { folder: PathBuf },
+    #[error("there are no prompts to {purpose}")]
+    NoPrompts { purpose: &'static str },
+    #[error("the trained prompter is not significantly better than the prompt as it is")]
+    Gate,
     #[error("the model `{model}` has no chat template")]
     NoTemplate { model: String },
 }
@@ -77,10 +103,21 @@ impl Failure {
                 "a mirror or proxy may have altered the file: try another, or give the path of a model file of your own"
             }
             Failure::Input { line, .. } => line.fix,
+            Failure::NoConfiguration { .. } => "`align-pro init --out FILE` writes one to start from",
+            Failure::Configuration { problem, .. } => return problem.hint().map(str::to_owned),
+            Failure::WouldOverwrite { .. } => "`--force` overwrites it, `--out FILE` takes another name",
             Failure::NoTemplate { .. } => {
                 "base models read plain text: leave out `--system`, and give `prompt` or `text` for `messages`"
             }
-            Failure::Interrupted => return None,
+            Failure::OtherPlan { .. } => "give the new plan a folder of its own with `--run`, or remove the old run",
+            Failure::NotARun { .. } => "give another folder with `--run`",
+            Failure::NoRun { .. } => "`align-pro train CONFIG` and `align-pro quickstart` make runs, below `runs/`",
+            Failure::NotTrained { .. } => "`align-pro train` with the same configuration and folder goes on with it",
+            Failure::NoPrompts { .. } => {
+                "give more prompts, or lower `data.held-out-share` and `data.validation-share`; `align-pro data synth \
+                 constraints` makes some"
+            }
+            Failure::Gate | Failure::Interrupted => return None,
         };
         Some(hint.to_owned())
     }
@@ -95,8 +132,11 @@ pub(crate) fn conclude(outcome: anyhow::Result<()>) -> ExitCode {
     }
     // Nobody is left to tell if standard error is closed.
     let _ = write!(std::io::stderr(), "{}", describe(&error));
-    let interrupted = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(Failure::Interrupted)));
-    ExitCode::from(if interrupted { EXIT_INTERRUPTED } else { EXIT_ERROR })
+    ExitCode::from(error.chain().find_map(|cause| cause.downcast_ref()).map_or(EXIT_ERROR, |failure| match failure {
+        Failure::Interrupted => EXIT_INTERRUPTED,
+        Failure::Gate => EXIT_NO,
+        _ => EXIT_ERROR,
+    }))
 }
 
 /// The error, its causes, and a hint.

@@ -1,12 +1,19 @@
 //! One file a command.
 
+mod config;
 mod data;
+mod doctor;
+mod eval;
 mod generate;
 pub(crate) mod lab;
 mod list;
 mod pull;
+mod quickstart;
+mod report;
+mod rewrite;
 mod score;
 mod show;
+mod train;
 
 use crate::arguments::{Command, ModelCommand};
 use crate::home::Home;
@@ -23,6 +30,14 @@ pub(crate) struct Session {
 /// Run one command.
 pub(crate) fn run(command: Command, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     match command {
+        Command::Quickstart(arguments) => quickstart::run(&arguments, session, output),
+        Command::Train(arguments) => train::run(&arguments, session, output),
+        Command::Eval(arguments) => eval::run(&arguments, session, output),
+        Command::Rewrite(arguments) => rewrite::run(&arguments, session, output),
+        Command::Report(arguments) => report::run(&arguments, output),
+        Command::Doctor(arguments) => doctor::run(&arguments, session, output),
+        Command::Config(command) => config::run(&command, output),
+        Command::Init(arguments) => config::init(&arguments),
         Command::Data(command) => data::run(&command, output),
         Command::Lab(arguments) => lab::run(&arguments, output),
         Command::Model(ModelCommand::List(arguments)) => list::run(&arguments, session, output),

@@ -1,0 +1,51 @@
+//! `[reward.NAME]`.
+
+use super::Absent::{Nothing, Refused, Value};
+use super::Kind::{Choice, Json, List, Name, OneOf, Table, Text};
+use super::{COUNT_OR_NONE, Field, field};
+
+pub(super) const VERIFIERS: &[Field] = &[
+    field("constraints", Table(CONSTRAINTS), Nothing, "The share of the record's constraints that the response meets."),
+    field("exact-number", Table(EXACT_NUMBER), Nothing, "1 where the response's final number is the record's."),
+    field("exact-match", Table(EXACT_MATCH), Nothing, "1 where the response is the record's answer."),
+    field("regex", Table(REGEX), Nothing, "1 where a regular expression matches anywhere in the response."),
+    field("contains", Table(CONTAINS), Nothing, "The share of the wanted texts that occur in the response."),
+    field("json-schema", Json, Nothing, "1 where the response is JSON that fits this schema."),
+    field("length", Table(LENGTH), Nothing, "1 within the limits, and less the further outside."),
+];
+
+const CONSTRAINTS: &[Field] = &[
+    field("strictness", Choice(&["strict", "loose", "mean"]), Value("'strict'"), "Which verdict counts."),
+    field("merge", Choice(&["share", "all"]), Value("'share'"), "How several verdicts become one number."),
+];
+
+const EXACT_NUMBER: &[Field] = &[field("field", Name, Refused, "The record's field with the correct answer.")];
+
+const LETTER_CASE: Field =
+    field("letter-case", Choice(&["sensitive", "insensitive"]), Value("'sensitive'"), "Whether capitals matter.");
+
+const EXACT_MATCH: &[Field] = &[
+    field("field", Name, Refused, "The record's field: a text, or a list of texts any of which will do."),
+    LETTER_CASE,
+    field(
+        "after",
+        Name,
+        Nothing,
+        "Compare only what follows the last occurrence of this text, to the end of its line.",
+    ),
+];
+
+const REGEX: &[Field] = &[field("pattern", Text, Refused, "In the syntax of Rust's crate regex.")];
+
+const CONTAINS: &[Field] = &[field("wanted", OneOf(WANTED), Refused, "What must occur."), LETTER_CASE];
+
+const WANTED: &[Field] = &[
+    field("texts", List(1, &Name), Nothing, "These texts."),
+    field("field", Name, Nothing, "The record's field: a text or a list of texts."),
+];
+
+const LENGTH: &[Field] = &[
+    field("unit", Choice(&["characters", "words", "lines"]), Refused, "What is counted."),
+    field("at-least", COUNT_OR_NONE, Value("0"), "The least that will do."),
+    field("at-most", COUNT_OR_NONE, Nothing, "The most that will do."),
+];

@@ -1,0 +1,110 @@
+//! What must hold between keys.
+
+use rollout::Template;
+use rollout::data::synth::{SynthOptions, SynthSplit, constraint_prompts};
+use rollout::reward::Verifier;
+use toml::{Table, Value};
+use train::options::Method;
+
+use super::data::{HeldOutPrompts, TrainPrompts};
+use super::document::Document;
+use super::plan::{Plan, TargetPlan};
+use super::problem::Problem;
+
+/// Share of the training prompts set aside where there are trials and nothing else is said.
+const VALIDATION_SHARE: f64 = 0.1;
+
+/// A softmax colder than this is greedy in all but name, and its logits lose their digits.
+const COLDEST: f32 = 0.001;
+
+/// Rules over tables that have a default of their own where they are kept.
+pub(super) fn fill_in(document: &Document, table: &mut Table) -> Result<(), Problem> {
+    let problem = |key: &str, problem: &str| Problem::new(document.place_of(key), key, problem);
+    let has_trials = number_at(table, "schedule", "validate-every") > 0;
+    let Some(Value::Table(data)) = table.get_mut("data") else { return Ok(()) };
+    let made = matches!(data.get("constraints"), Some(Value::Table(made)) if made.contains_key("held-out"));
+    let [train, eval, share, constraints] =
+        ["train", "eval", "held-out-share", "constraints"].map(|key| data.contains_key(key));
+    if train == constraints {
+        let found = if train { "has both `train` and `constraints`" } else { "has neither `train` nor `constraints`" };
+        let hint = "`train` is a file of prompts to train on; `[data.constraints]` makes prompts instead";
+        return Err(problem("data", &format!("{found}, and exactly one is needed")).with_hint(hint));
+    }
+    if share && (eval || constraints) {
+        return Err(problem("data.held-out-share", "is for `train` without `eval` only"));
+    }
+    if made && eval {
+        return Err(problem("data.constraints.held-out", "is without effect beside `data.eval`"));
+    }
+    let validation_share = if has_trials { VALIDATION_SHARE } else { 0.0 };
+    data.entry("validation-share").or_insert(Value::Float(validation_share));
+    Ok(())
+}
+
+fn number_at(table: &Table, name: &str, key: &str) -> i64 {
+    table.get(name).and_then(|table| table.get(key)).and_then(Value::as_integer).unwrap_or(0)
+}
+
+/// Rules over the plan as a whole.
+pub(super) fn check(document: &Document, plan: &Plan) -> Result<(), Problem> {
+    let refuse = |key: &str, problem: String| Err(Problem::new(document.place_of(key), key, problem));
+    let schedule = &plan.schedule;
+    if schedule.validate_every > 0 && plan.data.validation_share <= 0.0 {
+        let problem = "must be above 0 where `schedule.validate-every` asks for trials, found 0".to_owned();
+        return refuse("data.validation-share", problem);
+    }
+    if schedule.patience > 0 && schedule.validate_every == 0 {
+        return refuse(
+            "schedule.patience",
+            format!("{} trials, but `schedule.validate-every` is 0", schedule.patience),
+        );
+    }
+    if plan.eval.best_of == 1 {
+        return refuse("eval.best-of", "must be 0 or at least 2, found 1".to_owned());
+    }
+    if let Method::Ppo(ppo) = &plan.method {
+        let batch = schedule.prompts_per_step.saturating_mul(ppo.group_size);
+        if ppo.mini_batches > batch {
+            let problem = format!("must be at most the {batch} rewrites of a step, found {}", ppo.mini_batches);
+            return refuse("method.ppo.mini-batches", problem);
+        }
+    }
+    if let Verifier::Length(length) = &plan.reward
+        && let Some(most) = length.at_most.filter(|most| *most < length.at_least)
+    {
+        return refuse(
+            "reward.length.at-most",
+            format!("must be at least `at-least` = {}, found {most}", length.at_least),
+        );
+    }
+    let TargetPlan::Local(target) = &plan.target;
+    if target.temperature > 0.0 && target.temperature < COLDEST {
+        let problem = format!("must be 0 or at least {COLDEST}, found {}", target.temperature);
+        return refuse("target.local.temperature", problem);
+    }
+    if let Some(instruction) = &plan.prompter.instruction {
+        check_instruction(instruction).or_else(|problem| refuse("prompter.instruction", problem))?;
+    }
+    check_types(plan).or_else(|problem| refuse("data.constraints.types", problem))
+}
+
+fn check_instruction(text: &str) -> Result<(), String> {
+    let template = Template::parse(text).map_err(|error| error.to_string())?;
+    template.render(&[("prompt", ""), ("words", "")]).map_err(|error| error.to_string())?;
+    if template.slots().any(|slot| slot == "prompt") { Ok(()) } else { Err("has no slot `{prompt}`".to_owned()) }
+}
+
+/// That one prompt can be made of each kind that is asked for.
+fn check_types(plan: &Plan) -> Result<(), String> {
+    let one_of = |types: &[String], split| {
+        let options = SynthOptions { n: 1, seed: plan.seed, split: Some(split), types: types.to_vec() };
+        constraint_prompts(&options).map(|_| ()).map_err(|error| error.to_string())
+    };
+    if let TrainPrompts::Constraints { types, .. } = &plan.data.train {
+        one_of(types, SynthSplit::Train)?;
+    }
+    if let HeldOutPrompts::Constraints { types, .. } = &plan.data.held_out {
+        one_of(types, SynthSplit::UnseenTasks)?;
+    }
+    Ok(())
+}

@@ -1,7 +1,8 @@
 //! The world in which a prompter learns: prompts, rewards and what lies between.
 //!
 //! The crate knows nothing of tensors and models: everything in it is a function of text. Verifiers and guard rails are
-//! pure; files are touched only in [`data`], [`event`] and [`journal`].
+//! pure; files are touched only in [`data`], [`event`],
+//! [`journal`] and [`tensorboard`].
 //!
 //! # Layout
 //! - [`data`]: prompts and how they are read, split and made.
@@ -10,6 +11,7 @@
 //! - [`reward`]: the seam between a response and its score, and the verifiers that need no model.
 //! - [`journal`]: finished calls of targets, so that none is made twice.
 //! - [`report`]: a run as one HTML file to read.
+//! - [`tensorboard`]: metrics for those who watch them there.
 //!
 //! Start reading at [`reward::Reward`].
 
@@ -25,6 +27,7 @@ pub mod report;
 pub mod reward;
 pub mod target;
 mod template;
+pub mod tensorboard;
 
 pub use error::Error;
 pub use template::Template;

@@ -18,6 +18,7 @@ mod frozen_rows;
 mod generate;
 mod head;
 mod heads;
+mod machine;
 mod model;
 mod score;
 mod tape;
@@ -32,6 +33,7 @@ use self::adapter::Packing;
 use self::forward::Activations;
 use self::model::Model;
 use self::tape::KeptActivations;
+pub use self::machine::{default_precision, instruction_set};
 pub use self::tape::{Tape, tape_bytes_per_token};
 use crate::{
     Architecture, Checkpoint, Engine, Error, Group, Lora, LoraGradients, Request, Sample, ScoreOptions, Scores,

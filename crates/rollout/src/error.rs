@@ -151,6 +151,12 @@ pub enum Error {
         /// Why.
         source: lm::Error,
     },
+    /// A message of a role that chat templates of local models do not know.
+    #[error("no local model knows messages of the role `{role}`; there are system, user, assistant")]
+    Role {
+        /// The role.
+        role: String,
+    },
     /// A journal cannot be used.
     #[error("cannot use the journal `{path}`")]
     Journal {

@@ -1,8 +1,16 @@
 //! Prompters: from the user's prompt x to rewrites x'.
 
+mod local;
+
+use lm::Token;
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
+use crate::data::Record;
 use crate::instruction::Mode;
+use crate::rails::Guarded;
+
+pub use local::{AdaptedPrompter, LocalPrompter};
 
 /// `[prompter]`, but for its model and its adapter: how rewrites are asked for and drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,4 +26,67 @@ pub struct PrompterOptions {
     pub word_limit: usize,
     /// An instruction of the user's own, with the slot `{prompt}`; FIPO's modular template without it.
     pub instruction: Option<String>,
+}
+
+/// A prompt to be rewritten, once a seed.
+#[derive(Clone, Debug)]
+pub struct RewriteJob<'a> {
+    /// The prompt.
+    pub record: &'a Record,
+    /// The same seed gives the same rewrite, whatever else is asked for.
+    pub seeds: Vec<u64>,
+}
+
+/// One rewrite.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rewrite {
+    /// What the prompter sampled; `None` where x' is x without anybody's doing.
+    pub written: Option<Written>,
+    /// What became of it on the rails.
+    pub guarded: Guarded,
+}
+
+/// A text as it was sampled. Its log-probabilities belong to it, whatever the rails make of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// The text.
+    pub text: String,
+    /// Its tokens, the one that ended it included.
+    pub tokens: Vec<Token>,
+    /// log ρ of each token when it was sampled.
+    pub token_logps: Vec<f32>,
+    /// Whether it was cut at the limit.
+    pub cut: bool,
+}
+
+/// Writes rewrites in batches. Concurrency lives inside the implementation.
+pub trait Prompter {
+    /// One inner vector a job, one rewrite a seed, in order.
+    fn rewrite(&mut self, jobs: &[RewriteJob<'_>]) -> Result<Vec<Vec<Rewrite>>, Error>;
+}
+
+/// No prompter: x' is x.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity;
+
+impl Prompter for Identity {
+    fn rewrite(&mut self, jobs: &[RewriteJob<'_>]) -> Result<Vec<Vec<Rewrite>>, Error> {
+        let unchanged = |job: &RewriteJob<'_>| Rewrite {
+            written: None,
+            guarded: Guarded {
+                rewrite: job.record.prompt.text().to_owned(),
+                findings: Vec::new(),
+                penalty: 0.0,
+                fell_back: false,
+            },
+        };
+        Ok(jobs.iter().map(|job| vec![unchanged(job); job.seeds.len()]).collect())
+    }
+}
+
+impl Rewrite {
+    /// Number of tokens the prompter wrote.
+    pub fn n_tokens(&self) -> usize {
+        self.written.as_ref().map_or(0, |written| written.tokens.len())
+    }
 }

@@ -1,6 +1,15 @@
 //! Targets: the frozen model that answers what the prompter wrote.
 
+mod journaled;
+mod local;
+
 use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::data::Message;
+
+pub use journaled::Journaled;
+pub use local::LocalTarget;
 
 /// `[target.local]`, but for its model: how responses are drawn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,4 +38,28 @@ pub struct Response {
     pub tokens: usize,
     /// Whether it was cut at the limit.
     pub cut: bool,
+}
+
+/// One question to a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The conversation, whose last message is the target's prompt x'.
+    pub messages: Vec<Message>,
+    /// The same seed gives the same answer, where the target can.
+    pub seed: u64,
+}
+
+/// Answers calls in batches. Concurrency lives inside the implementation.
+pub trait Target {
+    /// Its name, for people.
+    fn name(&self) -> &str;
+
+    /// What tells the model from all others, for the journal.
+    fn identity(&self) -> String;
+
+    /// How answers are drawn, for the journal.
+    fn parameters(&self) -> String;
+
+    /// One response for each call, in order.
+    fn respond(&mut self, calls: &[Call]) -> Result<Vec<Response>, Error>;
 }

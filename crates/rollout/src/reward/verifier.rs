@@ -37,6 +37,21 @@ pub enum Verifier {
     Length(Length),
 }
 
+impl Verifier {
+    /// Its name in configurations and events.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Verifier::Constraints(_) => "constraints",
+            Verifier::ExactNumber(_) => "exact-number",
+            Verifier::ExactMatch(_) => "exact-match",
+            Verifier::Regex(_) => "regex",
+            Verifier::Contains(_) => "contains",
+            Verifier::JsonSchema(_) => "json-schema",
+            Verifier::Length(_) => "length",
+        }
+    }
+}
+
 impl Verify for Verifier {
     fn verify(&self, exchange: &Exchange<'_>) -> Result<Score, Error> {
         match self {

@@ -1,0 +1,177 @@
+//! From what the arms did to figures with intervals.
+
+use std::collections::BTreeMap;
+
+use theory::{Bootstrap, Interval, paired_bootstrap, sample_variance_parts, studentised_bootstrap, win_rate};
+
+use super::{
+    ArmResult, EvaluatedPrompt, EvaluatedResponse, EvaluatedRewrite, Evaluation, Gain, PartMean, VariancePartsResult,
+    WinRateResult,
+};
+use crate::Error;
+
+/// Confidence level of every interval.
+const LEVEL: f64 = 0.95;
+
+/// The arm that the others are compared with.
+const TRAINED: &str = "trained";
+
+/// What an evaluation is about, which goes into the result as it is.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The run's seed.
+    pub seed: u64,
+    /// The prompter's model.
+    pub model: String,
+    /// The target's model.
+    pub target: String,
+    /// The reward's name.
+    pub reward: String,
+    /// Training steps behind the trained arm.
+    pub steps: u64,
+    /// Seconds that everything took.
+    pub seconds: f64,
+}
+
+/// The figures of all arms, which must have gone through the same prompts in the same order.
+pub fn summarise(arms: &[Vec<EvaluatedPrompt>], about: About) -> Result<Evaluation, Error> {
+    let named: Vec<(&str, &[EvaluatedPrompt])> =
+        arms.iter().filter_map(|prompts| Some((prompts.first()?.arm.as_str(), prompts.as_slice()))).collect();
+    let mut evaluation = Evaluation {
+        arms: BTreeMap::new(),
+        gain: BTreeMap::new(),
+        win_rate: BTreeMap::new(),
+        parts: BTreeMap::new(),
+        seed: about.seed,
+        model: about.model,
+        target: about.target,
+        reward: about.reward,
+        steps: about.steps,
+        seconds: about.seconds,
+    };
+    let trained = named.iter().find(|(name, _)| *name == TRAINED).map(|(_, prompts)| means(prompts));
+    for (name, prompts) in named {
+        evaluation.arms.insert(name.to_owned(), arm_result(prompts)?);
+        add_parts(name, prompts, &mut evaluation.parts);
+        if let Some(trained) = trained.as_ref().filter(|_| name != TRAINED) {
+            let versus = format!("vs_{name}");
+            // One prompt has no spread to tell a gain from chance by.
+            if trained.len() > 1 {
+                evaluation.gain.insert(versus.clone(), gain(trained, &means(prompts))?);
+            }
+            evaluation.win_rate.insert(versus, wins(trained, &means(prompts))?);
+        }
+    }
+    Ok(evaluation)
+}
+
+/// A mean over prompts with its 95 % interval; the figure itself where there is only one.
+pub fn interval_of(figures: &[f64]) -> Result<(f64, [f64; 2]), Error> {
+    if let [only] = figures {
+        return Ok((*only, [*only, *only]));
+    }
+    let estimate = studentised_bootstrap(figures, bootstrap()).map_err(statistic("the mean reward"))?;
+    Ok((estimate.value, ends(estimate.interval)))
+}
+
+fn means(prompts: &[EvaluatedPrompt]) -> Vec<f64> {
+    prompts.iter().map(EvaluatedPrompt::mean_reward).collect()
+}
+
+fn bootstrap() -> Bootstrap {
+    Bootstrap { level: LEVEL, resamples: 10_000, seed: 0 }
+}
+
+fn ends(interval: Interval) -> [f64; 2] {
+    [interval.low, interval.high]
+}
+
+fn statistic(what: &'static str) -> impl Fn(theory::Error) -> Error {
+    move |source| Error::Statistic { what, source }
+}
+
+fn arm_result(prompts: &[EvaluatedPrompt]) -> Result<ArmResult, Error> {
+    let (mean_reward, interval) = interval_of(&means(prompts))?;
+    let rewards: Vec<Vec<Vec<f64>>> = prompts.iter().map(rewards_of).collect();
+    let parts = sample_variance_parts(&rewards).map_err(statistic("the variance of the reward"))?;
+    let first = prompts.first().and_then(|prompt| prompt.rewrites.first());
+    Ok(ArmResult {
+        mean_reward,
+        interval,
+        variance: parts.total(),
+        variance_parts: VariancePartsResult {
+            between_prompts: parts.between_prompts,
+            between_rewrites: parts.between_rewrites,
+            within: parts.within,
+        },
+        mean_response_tokens: mean(responses(prompts).map(|response| response.tokens as f64)),
+        mean_rewrite_tokens: mean(rewrites(prompts).map(|rewrite| rewrite.tokens as f64)),
+        n_prompts: prompts.len(),
+        n_rewrites: prompts.first().map_or(0, |prompt| prompt.rewrites.len()),
+        n_responses: first.map_or(0, |rewrite| rewrite.responses.len()),
+        rails: rails(prompts),
+    })
+}
+
+fn rewards_of(prompt: &EvaluatedPrompt) -> Vec<Vec<f64>> {
+    let rewards = |rewrite: &EvaluatedRewrite| rewrite.responses.iter().map(|response| response.reward).collect();
+    prompt.rewrites.iter().map(rewards).collect()
+}
+
+fn rewrites(prompts: &[EvaluatedPrompt]) -> impl Iterator<Item = &EvaluatedRewrite> {
+    prompts.iter().flat_map(|prompt| &prompt.rewrites)
+}
+
+fn responses(prompts: &[EvaluatedPrompt]) -> impl Iterator<Item = &EvaluatedResponse> {
+    rewrites(prompts).flat_map(|rewrite| &rewrite.responses)
+}
+
+fn mean(figures: impl Iterator<Item = f64>) -> f64 {
+    let (sum, n) = figures.fold((0.0, 0usize), |(sum, n), figure| (sum + figure, n + 1));
+    sum / n.max(1) as f64
+}
+
+fn rails(prompts: &[EvaluatedPrompt]) -> BTreeMap<String, f64> {
+    let n = rewrites(prompts).count().max(1) as f64;
+    let mut shares = BTreeMap::new();
+    for rewrite in rewrites(prompts) {
+        let fell_back = rewrite.fell_back.then(|| "fell-back".to_owned());
+        for name in rewrite.findings.iter().cloned().chain(fell_back) {
+            *shares.entry(name).or_insert(0.0) += 1.0 / n;
+        }
+    }
+    shares
+}
+
+fn gain(trained: &[f64], other: &[f64]) -> Result<Gain, Error> {
+    let estimate = paired_bootstrap(trained, other, bootstrap()).map_err(statistic("the gain"))?;
+    let significant = !estimate.interval.contains(0.0);
+    Ok(Gain { mean: estimate.value, interval: ends(estimate.interval), significant })
+}
+
+fn wins(trained: &[f64], other: &[f64]) -> Result<WinRateResult, Error> {
+    let count = |wanted: std::cmp::Ordering| {
+        trained.iter().zip(other).filter(|(one, other)| one.total_cmp(other) == wanted).count() as u64
+    };
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    let rate = win_rate(count(Greater), count(Equal), count(Less), LEVEL).map_err(statistic("the win rate"))?;
+    Ok(WinRateResult { mean: rate.rate, interval: ends(rate.interval), ties: rate.ties })
+}
+
+fn add_parts(arm: &str, prompts: &[EvaluatedPrompt], parts: &mut BTreeMap<String, BTreeMap<String, PartMean>>) {
+    let mut sums: BTreeMap<&str, (f64, usize, usize)> = BTreeMap::new();
+    for prompt in prompts {
+        let mut seen = std::collections::BTreeSet::new();
+        let all = prompt.rewrites.iter().flat_map(|rewrite| &rewrite.responses).flat_map(|response| &response.parts);
+        for (name, value) in all {
+            let entry = sums.entry(name).or_default();
+            entry.0 += value;
+            entry.1 += 1;
+            entry.2 += usize::from(seen.insert(name));
+        }
+    }
+    for (name, (sum, n, n_prompts)) in sums {
+        let part = PartMean { mean: sum / n as f64, n_prompts };
+        parts.entry(name.to_owned()).or_default().insert(arm.to_owned(), part);
+    }
+}

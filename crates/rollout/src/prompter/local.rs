@@ -1,0 +1,109 @@
+//! A small language model with an adapter, as prompter.
+
+use std::rc::Rc;
+
+use lm::{Engine, Finish, Lora, Request, Sample, Sampling, Token};
+use serde_json::Value;
+
+use super::{Prompter, PrompterOptions, Rewrite, RewriteJob, Written};
+use crate::data::{Message, Record};
+use crate::instruction::Shown;
+use crate::model::LocalModel;
+use crate::rails::Rails;
+use crate::{Error, Template};
+
+/// A local model under an instruction. Without an adapter it is the reference prompter ρ_ref.
+pub struct LocalPrompter<E> {
+    model: Rc<LocalModel<E>>,
+    options: PrompterOptions,
+    rails: Rails,
+    instruction: Option<Template>,
+}
+
+/// A prompter with a certain adapter, or with none.
+pub struct AdaptedPrompter<'a, E> {
+    prompter: &'a LocalPrompter<E>,
+    adapter: Option<&'a Lora>,
+}
+
+impl<E: Engine> LocalPrompter<E> {
+    /// A prompter; an instruction of the user's own must have the slot `{prompt}` and no other.
+    pub fn new(model: Rc<LocalModel<E>>, options: PrompterOptions, rails: Rails) -> Result<LocalPrompter<E>, Error> {
+        let instruction = options.instruction.as_deref().map(Template::parse).transpose()?;
+        if let Some(instruction) = &instruction {
+            instruction.render(&[("prompt", "x"), ("words", "1")])?;
+        }
+        Ok(LocalPrompter { model, options, rails, instruction })
+    }
+
+    /// The model behind it.
+    pub fn model(&self) -> &Rc<LocalModel<E>> {
+        &self.model
+    }
+
+    /// How it samples.
+    pub fn options(&self) -> &PrompterOptions {
+        &self.options
+    }
+
+    /// The prompter with an adapter, or without one: the reference.
+    pub fn with<'a>(&'a self, adapter: Option<&'a Lora>) -> AdaptedPrompter<'a, E> {
+        AdaptedPrompter { prompter: self, adapter }
+    }
+
+    /// The tokens that the prompter reads for a prompt.
+    pub fn prefix(&self, record: &Record) -> Result<Vec<Token>, Error> {
+        let prompt = record.prompt.text();
+        let instruction = match &self.instruction {
+            Some(template) => {
+                template.render(&[("prompt", prompt), ("words", &self.options.word_limit.to_string())])?
+            }
+            None => {
+                let shown = Shown { prompt: prompt.to_owned(), response: None, reference: None };
+                self.options.mode.instruction(&shown, self.options.word_limit)?
+            }
+        };
+        self.model.render(&[Message { role: "user".to_owned(), content: instruction }])
+    }
+
+    fn request(&self, job: &RewriteJob<'_>) -> Result<Request, Error> {
+        Ok(Request {
+            prompt: self.prefix(job.record)?,
+            seeds: job.seeds.clone(),
+            // Nothing is cut off while training: the policy that samples is the softmax that the objective differentiates.
+            sampling: Sampling::Random { temperature: self.options.temperature, top_k: None, top_p: 1.0, min_p: 0.0 },
+            max_tokens: self.options.max_tokens,
+            stop_tokens: self.model.stop_tokens().to_vec(),
+            stop_strings: Vec::new(),
+        })
+    }
+
+    fn rewrite_of(&self, record: &Record, sample: Sample) -> Rewrite {
+        let text = self.model.text(&sample);
+        let guarded = self.rails.guard(self.options.mode, record.prompt.text(), &text, known_answer(record));
+        let cut = sample.finish == Finish::Length;
+        let Sample { tokens, token_logps, .. } = sample;
+        Rewrite { written: Some(Written { text, tokens, token_logps, cut }), guarded }
+    }
+}
+
+impl<E: Engine> Prompter for AdaptedPrompter<'_, E> {
+    fn rewrite(&mut self, jobs: &[RewriteJob<'_>]) -> Result<Vec<Vec<Rewrite>>, Error> {
+        let prompter = self.prompter;
+        let requests = jobs.iter().map(|job| prompter.request(job)).collect::<Result<Vec<_>, Error>>()?;
+        let samples = prompter.model.engine().generate(&requests, self.adapter);
+        let samples = samples.map_err(|source| prompter.model.failed(source))?;
+        let rewrites = jobs
+            .iter()
+            .zip(samples)
+            .map(|(job, samples)| samples.into_iter().map(|sample| prompter.rewrite_of(job.record, sample)).collect());
+        Ok(rewrites.collect())
+    }
+}
+
+/// The answer that a rewrite must not give away, where the record has one; GSM8K keeps its own after `####`.
+fn known_answer(record: &Record) -> Option<&str> {
+    let answer = record.fields.get("answer").and_then(Value::as_str)?;
+    let answer = answer.rsplit("####").next().unwrap_or(answer).trim();
+    (!answer.is_empty()).then_some(answer)
+}

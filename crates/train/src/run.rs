@@ -1,0 +1,331 @@
+//! What all loops share: prompts for a step, rollouts, gradients in micro-batches, the update, and what follows it.
+
+use std::time::Instant;
+
+use lm::{
+    AdamW, AdamWSettings, Architecture, Decay, Dropout, Engine, Linear, Lora, LoraGradients, LoraShape, Schedule,
+    ScoreOptions, clip_by_global_norm, derive_seed,
+};
+use rollout::data::{Record, stable_hash};
+use rollout::evaluate::{Arm, Draw, EvaluatedPrompt, evaluate, interval_of};
+use rollout::event::{Event, EventLog, EventSink, FinishReason, Seconds, StepDone};
+use rollout::prompter::{LocalPrompter, RewriteJob};
+use rollout::rollouts::{Environment, collect};
+
+use crate::Error;
+use crate::batch::Batch;
+use crate::checkpoint::{Best, Checkpoints, StateFile};
+use crate::metrics::Figures;
+use crate::options::{DecayName, LoraOptions, OptimizerOptions, ScheduleOptions};
+
+/// Keep the streams of random numbers apart.
+const ORDER: u64 = 0x6f72_6465;
+const REWRITES: u64 = 0x7265_7772;
+const ADAPTER: u64 = 0x6c6f_7261;
+const DROPOUT: u64 = 0x6472_6f70;
+
+/// Rollouts of a step that are recorded for people to read.
+const SHOWN: usize = 2;
+
+/// Everything a loop works on.
+pub struct Run<'a, E> {
+    /// The prompter, whose adapter is trained.
+    pub prompter: &'a LocalPrompter<E>,
+    /// Target and reward.
+    pub environment: Environment<'a>,
+    /// The prompts to train on.
+    pub prompts: &'a [Record],
+    /// The prompts on which the prompter is tried on the way.
+    pub validation: &'a [Record],
+    /// The adapter's shape.
+    pub lora: &'a LoraOptions,
+    /// The optimiser's options.
+    pub optimizer: &'a OptimizerOptions,
+    /// How long, and what happens on the way.
+    pub schedule: &'a ScheduleOptions,
+    /// The run's seed.
+    pub seed: u64,
+    /// Most tokens of a backward pass.
+    pub micro_batch_tokens: usize,
+    /// Where checkpoints go.
+    pub checkpoints: Checkpoints,
+    /// The record of the run.
+    pub events: EventLog,
+    /// Who else wants to know: progress bars, TensorBoard.
+    pub watcher: &'a mut dyn EventSink,
+}
+
+/// What changes from step to step.
+pub struct State {
+    /// Steps made.
+    pub step: u64,
+    /// What is trained.
+    pub adapter: Lora,
+    optimizer: AdamW,
+    best: Option<Best>,
+    stale_trials: u64,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Steps made.
+    pub steps: u64,
+    /// The step whose prompter is kept: the best on the validation prompts, or the last.
+    pub kept_step: u64,
+    /// That prompter's adapter.
+    pub adapter: Lora,
+}
+
+impl<'a, E: Engine> Run<'a, E> {
+    /// The state of the newest checkpoint, or a fresh one with `heads` heads on the adapter.
+    pub(crate) fn begin(&mut self, heads: usize) -> Result<State, Error> {
+        if self.prompts.is_empty() {
+            return Err(Error::NoPrompts);
+        }
+        let architecture = self.architecture();
+        let targets: Vec<Linear> = Linear::ALL
+            .into_iter()
+            .filter(|linear| self.lora.targets.iter().any(|name| name == linear.name()))
+            .collect();
+        let shape = LoraShape::new(&architecture, self.lora.rank, self.lora.alpha, &targets, heads);
+        let fresh = Lora::new(shape, derive_seed(&[self.seed, ADAPTER]));
+        if let Some(restored) = self.checkpoints.newest(self.adamw(), &fresh, &architecture)? {
+            let StateFile { step, best, stale_trials, .. } = restored.state;
+            return Ok(State { step, adapter: restored.adapter, optimizer: restored.optimizer, best, stale_trials });
+        }
+        let optimizer = AdamW::new(self.adamw(), fresh.parameters.len());
+        Ok(State { step: 0, adapter: fresh, optimizer, best: None, stale_trials: 0 })
+    }
+
+    /// Whether another step is to be made.
+    pub(crate) fn goes_on(&self, state: &State) -> bool {
+        state.step < self.schedule.steps && !self.is_stale(state)
+    }
+
+    /// Sample `group_size` rewrites of each of the step's prompts, answer and judge them.
+    pub(crate) fn rollouts(&mut self, state: &State, group_size: usize) -> Result<Batch<'a>, Error> {
+        let records = self.step_prompts(state.step);
+        let seed = |record: &Record, number| {
+            derive_seed(&[self.seed, REWRITES, state.step, stable_hash(&[record.prompt.text().as_bytes()]), number])
+        };
+        let jobs: Vec<RewriteJob<'_>> = records
+            .iter()
+            .map(|&record| RewriteJob { record, seeds: (0..group_size as u64).map(|k| seed(record, k)).collect() })
+            .collect();
+        let mut seconds = Seconds::default();
+        let mut prompter = self.prompter.with(Some(&state.adapter));
+        let groups = collect(&mut prompter, &mut self.environment, &jobs, &mut seconds)?;
+        let prefixes = records.iter().map(|record| self.prompter.prefix(record)).collect::<Result<_, _>>()?;
+        Ok(Batch { records, prefixes, groups, seconds })
+    }
+
+    /// log ρ_ref of every token of every rollout: the same weights without adapter. [group][rollout][token]
+    pub(crate) fn reference(&mut self, batch: &mut Batch<'_>) -> Result<Vec<Vec<Vec<f64>>>, Error> {
+        let clock = Instant::now();
+        let mut logps: Vec<Vec<Vec<f64>>> = vec![Vec::new(); batch.groups.len()];
+        for pieces in batch.micro_batches(0..batch.groups.len(), self.micro_batch_tokens) {
+            let groups = batch.engine_groups(&pieces);
+            let scores = self.prompter.model().engine().score(&groups, None, &self.score_options())?;
+            for (piece, scored) in pieces.iter().zip(scores.token_logps) {
+                logps[piece.group].extend(scored.iter().map(|line| widened(line)));
+            }
+        }
+        batch.seconds.scoring += clock.elapsed().as_secs_f64();
+        Ok(logps)
+    }
+
+    /// The value head before each token of every rollout, and after the last. [group][rollout][token + 1]
+    pub(crate) fn values(&mut self, state: &State, batch: &mut Batch<'_>) -> Result<Vec<Vec<Vec<f64>>>, Error> {
+        let clock = Instant::now();
+        let mut values: Vec<Vec<Vec<f64>>> = vec![Vec::new(); batch.groups.len()];
+        for pieces in batch.micro_batches(0..batch.groups.len(), self.micro_batch_tokens) {
+            let groups = batch.engine_groups(&pieces);
+            let scores = self.prompter.model().engine().score(&groups, Some(&state.adapter), &self.score_options())?;
+            for (piece, scored) in pieces.iter().zip(scores.values.unwrap_or_default()) {
+                values[piece.group].extend(scored.iter().map(|line| widened(line)));
+            }
+        }
+        batch.seconds.scoring += clock.elapsed().as_secs_f64();
+        Ok(values)
+    }
+
+    /// Gradients of a loss over some of the batch's prompts, micro-batch by micro-batch.
+    ///
+    /// `slopes` is asked once a rollout for the loss's derivatives with respect to its token log-probabilities and, where
+    /// the adapter has a head, to the values.
+    pub(crate) fn gradients(
+        &mut self,
+        state: &State,
+        batch: &mut Batch<'_>,
+        prompts: std::ops::Range<usize>,
+        slopes: &mut dyn FnMut(Scored<'_>) -> Result<Slopes, Error>,
+    ) -> Result<LoraGradients, Error> {
+        let mut adapter = state.adapter.clone();
+        if self.lora.dropout > 0.0 {
+            let seed = derive_seed(&[self.seed, DROPOUT, state.step]);
+            adapter.dropout = Some(Dropout { rate: self.lora.dropout, seed });
+        }
+        let mut sum = LoraGradients::zeros(adapter.parameters.len());
+        for pieces in batch.micro_batches(prompts, self.micro_batch_tokens) {
+            let clock = Instant::now();
+            let groups = batch.engine_groups(&pieces);
+            let mut engine = self.prompter.model().engine();
+            let (scores, tape) = engine.score_with_tape(&groups, &adapter, &self.score_options())?;
+            batch.seconds.scoring += clock.elapsed().as_secs_f64();
+            let clock = Instant::now();
+            let upstream = crate::gradient::upstream(&pieces, &scores, slopes)?;
+            sum.add(&engine.backward(tape, &adapter, &upstream)?)?;
+            batch.seconds.backward += clock.elapsed().as_secs_f64();
+        }
+        Ok(sum)
+    }
+
+    /// Clip the gradients and update the adapter; returns their norm. Gradients that are not finite change nothing and
+    /// give `None`.
+    pub(crate) fn update(&mut self, state: &mut State, mut gradients: LoraGradients) -> Result<Option<f64>, Error> {
+        let norm = match clip_by_global_norm(&mut gradients.flat, self.optimizer.max_grad_norm) {
+            Err(lm::Error::NotFinite { .. }) => return Ok(None),
+            norm => norm?,
+        };
+        let rate = self.learning_rate(state.step);
+        state.optimizer.step(&mut state.adapter.parameters, &gradients.flat, rate)?;
+        Ok(Some(norm))
+    }
+
+    /// The learning rate of a step.
+    pub(crate) fn learning_rate(&self, step: u64) -> f64 {
+        let decay = match self.optimizer.decay {
+            DecayName::Constant => Decay::Constant,
+            DecayName::Linear => Decay::Linear,
+            DecayName::Cosine => Decay::Cosine,
+        };
+        let &OptimizerOptions { learning_rate: peak, warmup, .. } = self.optimizer;
+        Schedule { peak, warmup, total: self.schedule.steps, decay }.rate(step)
+    }
+
+    /// Count the step, record its figures and, when due, try the prompter and save a checkpoint.
+    pub(crate) fn conclude(&mut self, state: &mut State, batch: &Batch<'_>, figures: Figures) -> Result<(), Error> {
+        state.step += 1;
+        let step = state.step;
+        for message in figures.warnings {
+            self.emit(&Event::Warned { step: Some(step), message })?;
+        }
+        let (metrics, skipped) = (figures.metrics, figures.skipped);
+        self.emit(&Event::StepDone(StepDone { step, metrics, seconds: batch.seconds, skipped }))?;
+        let shown =
+            batch.records.iter().zip(&batch.groups).filter_map(|(record, group)| Some(group.first()?.shown(record)));
+        self.emit(&Event::Rollouts { step, rollouts: shown.take(SHOWN).collect() })?;
+        let tried = self.is_due(self.schedule.validate_every, step) && self.validate(state)?;
+        let last = !self.goes_on(state);
+        if tried || last || self.is_due(self.schedule.checkpoint_every, step) {
+            self.save(state)?;
+        }
+        Ok(())
+    }
+
+    /// The prompter that is kept.
+    pub(crate) fn finish(mut self, state: State) -> Result<Outcome, Error> {
+        let kept_step = state.best.map_or(state.step, |best| best.step);
+        let adapter = match kept_step == state.step {
+            true => state.adapter.clone(),
+            false => Lora::load_peft(&self.checkpoints.of_step(kept_step), &self.architecture())?.0,
+        };
+        let reason = if self.is_stale(&state) { FinishReason::EarlyStop } else { FinishReason::Steps };
+        self.emit(&Event::Finished { steps: state.step, kept_step, reason })?;
+        self.events.sync()?;
+        Ok(Outcome { steps: state.step, kept_step, adapter })
+    }
+
+    /// Whether the step was the best on the validation prompts so far.
+    fn validate(&mut self, state: &mut State) -> Result<bool, Error> {
+        let mut prompter = self.prompter.with(Some(&state.adapter));
+        let mut arm = Arm { name: "validation".to_owned(), prompter: &mut prompter, draw: Draw::Rewrites(1) };
+        let tried = evaluate(&mut arm, self.validation, &mut self.environment, self.seed, &mut |_| {})?;
+        let rewards: Vec<f64> = tried.iter().map(EvaluatedPrompt::mean_reward).collect();
+        let (reward, interval) = interval_of(&rewards)?;
+        let best = state.best.is_none_or(|best| reward > best.reward);
+        if best {
+            state.best = Some(Best { step: state.step, reward });
+        }
+        state.stale_trials = if best { 0 } else { state.stale_trials + 1 };
+        self.emit(&Event::Validated { step: state.step, reward, interval, best })?;
+        Ok(best)
+    }
+
+    fn save(&mut self, state: &State) -> Result<(), Error> {
+        // Told before it is so: the events up to here are part of the checkpoint, and a run that is killed in between
+        // resumes from an older one, which forgets this event.
+        self.emit(&Event::CheckpointSaved { step: state.step })?;
+        self.events.sync()?;
+        let &State { step, best, stale_trials, .. } = state;
+        let mut file = StateFile { version: 0, step, events_length: self.events.length(), best, stale_trials };
+        self.checkpoints.save(&mut file, &state.adapter, &state.optimizer, &self.architecture())
+    }
+
+    pub(crate) fn emit(&mut self, event: &Event) -> Result<(), Error> {
+        self.events.emit(event)?;
+        Ok(self.watcher.emit(event)?)
+    }
+
+    /// The step's prompts: every epoch goes through all of them once, in an order of its own.
+    fn step_prompts(&self, step: u64) -> Vec<&'a Record> {
+        let (n, per_step) = (self.prompts.len() as u64, self.schedule.prompts_per_step as u64);
+        let mut order = (u64::MAX, Vec::new());
+        let pick = |position: u64| {
+            let epoch = position / n;
+            if order.0 != epoch {
+                let mut indices: Vec<usize> = (0..self.prompts.len()).collect();
+                indices.sort_by_key(|&index| derive_seed(&[self.seed, ORDER, epoch, index as u64]));
+                order = (epoch, indices);
+            }
+            &self.prompts[order.1[(position % n) as usize]]
+        };
+        (step * per_step..(step + 1) * per_step).map(pick).collect()
+    }
+
+    fn is_due(&self, every: u64, step: u64) -> bool {
+        every > 0 && (step.is_multiple_of(every) || step == self.schedule.steps)
+    }
+
+    fn is_stale(&self, state: &State) -> bool {
+        self.schedule.patience > 0 && state.stale_trials >= self.schedule.patience
+    }
+
+    fn score_options(&self) -> ScoreOptions {
+        ScoreOptions { temperature: self.prompter.options().temperature }
+    }
+
+    fn architecture(&self) -> Architecture {
+        self.prompter.model().engine().architecture().clone()
+    }
+
+    fn adamw(&self) -> AdamWSettings {
+        let &OptimizerOptions { beta1, beta2, weight_decay, .. } = self.optimizer;
+        AdamWSettings { beta1, beta2, weight_decay, ..AdamWSettings::default() }
+    }
+}
+
+/// One rollout's log-probabilities and values under the current prompter.
+pub(crate) struct Scored<'a> {
+    /// Its prompt's place in the batch.
+    pub(crate) group: usize,
+    /// Its place in the group.
+    pub(crate) rollout: usize,
+    /// log ρ of each token.
+    pub(crate) token_logps: &'a [f32],
+    /// The head's value before each token and one after the last; empty without a head.
+    pub(crate) values: &'a [f32],
+}
+
+/// A loss's derivatives with respect to the parts of a [`Scored`].
+pub(crate) struct Slopes {
+    pub(crate) token_logps: Vec<f64>,
+    /// As many as there are values.
+    pub(crate) values: Vec<f64>,
+}
+
+/// f32 values as f64.
+pub(crate) fn widened(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}

@@ -11,6 +11,7 @@ mod models;
 mod output;
 mod progress;
 mod pull;
+mod run;
 
 use std::process::ExitCode;
 

@@ -14,6 +14,13 @@ pub(crate) fn count(what: &str, total: u64) -> ProgressBar {
     bar(what, total, "{msg}  {wide_bar}  {pos}/{len}  {eta}")
 }
 
+/// A bar over steps, with what the last one came to below it.
+pub(crate) fn steps(what: &str, total: u64) -> ProgressBar {
+    bar(what, total, "{prefix}  {wide_bar}  {pos}/{len}  {eta} left\n{msg}")
+        .with_prefix(what.to_owned())
+        .with_message("")
+}
+
 /// A spinner over work of unknown length.
 pub(crate) fn spinner(what: &str) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(what.to_owned());

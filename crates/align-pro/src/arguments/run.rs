@@ -1,0 +1,116 @@
+//! Flags of the commands that make and use runs.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::at_most;
+
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    /// The configuration of the run
+    pub(crate) config: PathBuf,
+    /// The run's folder; a run that is there already goes on [default: runs/NAME, after the configuration's name]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) run: Option<PathBuf>,
+    /// Override a value of the configuration: method.rloo.lambda=0.1; can be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// Say what would be done, how many tokens and how long it takes, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the result as one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) threads: ThreadFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Eval {
+    /// A run's folder, or a configuration to try without a trained prompter
+    #[arg(value_name = "RUN|CONFIG")]
+    pub(crate) run: PathBuf,
+    /// Other held-out prompts than those of the configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+    /// Override a value of the configuration; can be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// End with exit code 1 unless the trained prompter is significantly better than the prompt as it is
+    #[arg(long)]
+    pub(crate) gate: bool,
+    /// Write the outcome of every prompt to this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print the result as one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) threads: ThreadFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Quickstart {
+    /// Every random number of the run follows from it
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The run's folder; a run that is there already goes on [default: runs/quickstart-SEED]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) run: Option<PathBuf>,
+    /// Override a value of its configuration, which `align-pro init` writes; can be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// Print the result as one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) threads: ThreadFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rewrite {
+    /// A run's folder
+    pub(crate) run: PathBuf,
+    /// The prompt; without it, every line of standard input is one
+    pub(crate) prompt: Option<String>,
+    /// Rewrites of each prompt
+    #[arg(short = 'n', long = "n", default_value = "1", value_name = "K", value_parser = at_most::<4096>)]
+    pub(crate) n: NonZeroUsize,
+    /// Same seed, same rewrites
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Rewrite with the untuned prompter instead
+    #[arg(long)]
+    pub(crate) untuned: bool,
+    /// Print one JSON document, with tokens and log-probabilities
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) threads: ThreadFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// A run's folder
+    pub(crate) run: PathBuf,
+    /// Print the result of its evaluation as one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Engine")]
+pub(crate) struct ThreadFlags {
+    /// Threads to compute with [default: all cores]
+    #[arg(long, value_name = "N", value_parser = at_most::<256>)]
+    pub(crate) threads: Option<NonZeroUsize>,
+}

@@ -1,0 +1,77 @@
+//! `train`: from a configuration to a trained and evaluated prompter.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rollout::journal::Journal;
+
+use super::Session;
+use crate::arguments::{ThreadFlags, Train};
+use crate::config;
+use crate::config::plan::{Plan, TargetPlan};
+use crate::output::{Output, say};
+use crate::run::evaluation::{self, Trained};
+use crate::run::folder::RunFolder;
+use crate::run::watch::Watcher;
+use crate::run::{estimate, prompts, table, training, world};
+
+pub(super) fn run(arguments: &Train, session: &Session, output: &mut Output) -> anyhow::Result<()> {
+    let (written, plan) = config::load(&arguments.config, &arguments.sets)?;
+    if arguments.dry_run {
+        return estimate::run(&plan, &arguments.threads, arguments.json, session, output);
+    }
+    let path = arguments.run.clone().unwrap_or_else(|| default_folder(&arguments.config));
+    let request = Request { written: &written, plan: &plan, path: &path, threads: &arguments.threads };
+    go(&request, session, arguments.json, output)
+}
+
+/// What is to be run, and where.
+pub(super) struct Request<'a> {
+    /// The configuration as it was written.
+    pub(super) written: &'a str,
+    pub(super) plan: &'a Plan,
+    pub(super) path: &'a Path,
+    pub(super) threads: &'a ThreadFlags,
+}
+
+/// Train and evaluate, or go on where an earlier command was stopped.
+pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let &Request { written, plan, path, threads } = request;
+    let clock = Instant::now();
+    let folder = RunFolder::begin(path, written, plan)?;
+    let TargetPlan::Local(target) = &plan.target;
+    let prompts = prompts::load(plan)?;
+    let mut world = world::load(plan, Journal::open(&folder.journal())?, threads, session)?;
+    let prompts = world.fitting(prompts, target)?;
+    say(format_args!(
+        "training on {} prompts, {} held out; everything goes to {}",
+        prompts.train.len(),
+        prompts.held_out.len(),
+        path.display()
+    ));
+    let mut watcher = Watcher::new(plan.schedule.steps, true);
+    let outcome = training::train(plan, &folder, &mut world, &prompts, &mut watcher)?;
+    folder.save_adapter(&outcome.adapter, &world.architecture, &plan.prompter.model)?;
+
+    let trained = Trained { adapter: &outcome.adapter, steps: outcome.kept_step };
+    let (arms, mut result) = evaluation::arms(plan, &mut world, &prompts.held_out, Some(trained))?;
+    result.seconds = clock.elapsed().as_secs_f64();
+    folder.save_evaluation(&arms, &result)?;
+    let report = folder.write_report()?;
+    say(format_args!(
+        "{} target calls made, {} taken from the journal; {:.0} s in all",
+        world.target.n_answered(),
+        world.target.n_replayed(),
+        result.seconds
+    ));
+    if json {
+        return output.json_document(&result);
+    }
+    let lines = table::tell(&result).into_iter().chain(table::examples(&arms, 3));
+    lines.chain([String::new(), format!("report: {}", report.display())]).try_for_each(|line| output.line(&line))
+}
+
+/// `runs/NAME`, after the name of the configuration.
+fn default_folder(config: &Path) -> PathBuf {
+    Path::new("runs").join(config.file_stem().unwrap_or(config.as_os_str()))
+}

@@ -1,0 +1,151 @@
+//! The folder of a run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use lm::{Architecture, Lora, PeftDetails, write_atomically};
+use rollout::evaluate::{EvaluatedPrompt, Evaluation};
+use rollout::event::{Event, read_events};
+use rollout::report::{RunRecord, render};
+
+use crate::config;
+use crate::config::plan::Plan;
+use crate::failure::Failure;
+
+/// Where everything of a run lies.
+#[derive(Clone, Debug)]
+pub(crate) struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// The folder of a new run, or of one that is to go on: its plan must be this one.
+    pub(crate) fn begin(path: &Path, config: &str, plan: &Plan) -> anyhow::Result<RunFolder> {
+        let folder = RunFolder(path.to_owned());
+        if folder.plan_file().exists() {
+            let earlier = folder.plan()?;
+            if earlier != *plan {
+                return Err(
+                    Failure::OtherPlan { folder: path.to_owned(), difference: difference(&earlier, plan)? }.into()
+                );
+            }
+            return Ok(folder);
+        }
+        if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(Failure::NotARun { folder: path.to_owned() }.into());
+        }
+        fs::create_dir_all(path).with_context(|| format!("cannot make the run folder `{}`", path.display()))?;
+        write_atomically(&path.join("config.toml"), config.as_bytes())?;
+        // The plan comes last: a folder with a plan is a run.
+        write_atomically(&folder.plan_file(), toml::to_string(plan)?.as_bytes())?;
+        Ok(folder)
+    }
+
+    /// The folder of a run that is there.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<RunFolder> {
+        let folder = RunFolder(path.to_owned());
+        if folder.plan_file().is_file() { Ok(folder) } else { Err(Failure::NoRun { folder: path.to_owned() }.into()) }
+    }
+
+    pub(crate) fn plan(&self) -> anyhow::Result<Plan> {
+        let path = self.plan_file();
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("cannot use `{}`", path.display()))
+    }
+
+    /// The run's plan with some values overridden.
+    pub(crate) fn plan_with(&self, sets: &[String]) -> anyhow::Result<Plan> {
+        let path = self.plan_file();
+        Ok(config::load(&path, sets)?.1)
+    }
+
+    fn plan_file(&self) -> PathBuf {
+        self.0.join("plan.toml")
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.0.join("journal.sqlite")
+    }
+
+    pub(crate) fn events(&self) -> PathBuf {
+        self.0.join("events.jsonl")
+    }
+
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.0.join("checkpoints")
+    }
+
+    /// The adapter that is kept, a PEFT folder.
+    pub(crate) fn adapter(&self) -> PathBuf {
+        self.0.join("adapter")
+    }
+
+    pub(crate) fn result(&self) -> PathBuf {
+        self.0.join("result.json")
+    }
+
+    pub(crate) fn report(&self) -> PathBuf {
+        self.0.join("report.html")
+    }
+
+    fn evaluation(&self) -> PathBuf {
+        self.0.join("evaluation.jsonl")
+    }
+
+    pub(crate) fn save_adapter(&self, adapter: &Lora, architecture: &Architecture, model: &str) -> anyhow::Result<()> {
+        let details = PeftDetails { base_model: Some(model.to_owned()), ..PeftDetails::default() };
+        Ok(adapter.save_peft(&self.adapter(), architecture, &details)?)
+    }
+
+    pub(crate) fn load_adapter(&self, architecture: &Architecture) -> anyhow::Result<Lora> {
+        if !self.adapter().is_dir() {
+            return Err(Failure::NotTrained { folder: self.0.clone() }.into());
+        }
+        Ok(Lora::load_peft(&self.adapter(), architecture)?.0)
+    }
+
+    /// Write what an evaluation found. `name` is `None` for the run's own held-out prompts.
+    pub(crate) fn save_evaluation(&self, arms: &[Vec<EvaluatedPrompt>], evaluation: &Evaluation) -> anyhow::Result<()> {
+        let lines = arms.iter().flatten().map(|prompt| serde_json::to_string(prompt).map(|line| line + "\n"));
+        write_atomically(&self.evaluation(), lines.collect::<Result<String, _>>()?.as_bytes())?;
+        write_atomically(&self.result(), &serde_json::to_vec_pretty(evaluation)?)?;
+        Ok(())
+    }
+
+    /// What was evaluated, if anything was.
+    pub(crate) fn evaluated(&self) -> anyhow::Result<Option<(Evaluation, Vec<EvaluatedPrompt>)>> {
+        if !self.result().is_file() {
+            return Ok(None);
+        }
+        let read =
+            |path: PathBuf| fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()));
+        let evaluation = serde_json::from_str(&read(self.result())?)
+            .with_context(|| format!("cannot use `{}`", self.result().display()))?;
+        let lines = read(self.evaluation())?;
+        let prompts = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>();
+        let prompts = prompts.with_context(|| format!("cannot use `{}`", self.evaluation().display()))?;
+        Ok(Some((evaluation, prompts)))
+    }
+
+    /// Make the report anew from what the folder holds; where it lies.
+    pub(crate) fn write_report(&self) -> anyhow::Result<PathBuf> {
+        let events: Vec<Event> = if self.events().is_file() { read_events(&self.events())? } else { Vec::new() };
+        let config = fs::read_to_string(self.0.join("config.toml")).unwrap_or_default();
+        let evaluated = self.evaluated()?;
+        let (evaluation, prompts) =
+            evaluated.as_ref().map_or((None, &[][..]), |(result, prompts)| (Some(result), prompts));
+        let name = self.0.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let record = RunRecord { name: &name, config_toml: &config, events: &events, evaluation, prompts };
+        write_atomically(&self.report(), render(&record).as_bytes())?;
+        Ok(self.report())
+    }
+}
+
+/// The lines of two plans that differ.
+fn difference(earlier: &Plan, now: &Plan) -> anyhow::Result<String> {
+    let (earlier, now) = (toml::to_string(earlier)?, toml::to_string(now)?);
+    let only = |one: &str, other: &str| {
+        let other: std::collections::BTreeSet<&str> = other.lines().collect();
+        one.lines().filter(|line| !other.contains(line) && !line.is_empty()).collect::<Vec<_>>().join(", ")
+    };
+    Ok(format!("it has {}; asked for is {}", only(&earlier, &now), only(&now, &earlier)))
+}

@@ -1,0 +1,77 @@
+//! The prompts of a run: what is trained on, tried on the way, and held out.
+
+use anyhow::Context;
+use rollout::data::synth::{SynthOptions, SynthSplit, constraint_prompts};
+use rollout::data::{ReadOptions, Record, read_records, split_by_text};
+
+use crate::config::data::{HeldOutPrompts, TrainPrompts};
+use crate::config::plan::Plan;
+use crate::failure::Failure;
+use crate::output::say;
+
+/// Held-out prompts are the same for every seed, so that runs can be compared.
+const HELD_OUT_SEED: u64 = 0;
+
+/// A run's prompts; no text is in two of them.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Prompts {
+    pub(crate) train: Vec<Record>,
+    pub(crate) validation: Vec<Record>,
+    pub(crate) held_out: Vec<Record>,
+}
+
+/// Read or make the prompts that the plan asks for.
+pub(crate) fn load(plan: &Plan) -> anyhow::Result<Prompts> {
+    let (train, held_out) = match (&plan.data.train, &plan.data.held_out) {
+        (TrainPrompts::File(file), HeldOutPrompts::Share(share)) => {
+            let split = split_by_text(read(file, plan)?, *share, HELD_OUT_SEED);
+            (split.train, split.held_out)
+        }
+        (train, held_out) => {
+            let train = match train {
+                TrainPrompts::File(file) => read(file, plan)?,
+                TrainPrompts::Constraints { n, types } => make(*n, types, SynthSplit::Train, plan.seed)?,
+            };
+            let held_out = match held_out {
+                HeldOutPrompts::File(file) => read(file, plan)?,
+                HeldOutPrompts::Constraints { n, types } => make(*n, types, SynthSplit::UnseenTasks, HELD_OUT_SEED)?,
+                HeldOutPrompts::Share(_) => Vec::new(),
+            };
+            (without(train, &held_out), held_out)
+        }
+    };
+    let split = split_by_text(train, plan.data.validation_share, plan.seed);
+    let held_out: Vec<Record> = held_out.into_iter().take(plan.eval.prompts).collect();
+    let (train, validation) = (split.train, split.held_out);
+    for (what, prompts) in [("train on", &train), ("evaluate on", &held_out)] {
+        if prompts.is_empty() {
+            return Err(Failure::NoPrompts { purpose: what }.into());
+        }
+    }
+    if plan.schedule.validate_every > 0 && validation.is_empty() {
+        return Err(Failure::NoPrompts { purpose: "validate on" }.into());
+    }
+    Ok(Prompts { train, validation, held_out })
+}
+
+/// The prompts of a file, with a word about rows that could not be used.
+pub(crate) fn read(file: &std::path::Path, plan: &Plan) -> anyhow::Result<Vec<Record>> {
+    let loaded = read_records(file, &ReadOptions::from(&plan.data))
+        .with_context(|| format!("cannot use the prompts in `{}`", file.display()))?;
+    for row in &loaded.bad_rows {
+        say(format_args!("warning: `{}`, {row}; the row is left out", file.display()));
+    }
+    Ok(loaded.records)
+}
+
+fn make(n: usize, types: &[String], split: SynthSplit, seed: u64) -> anyhow::Result<Vec<Record>> {
+    let options = SynthOptions { n, seed, split: Some(split), types: types.to_vec() };
+    constraint_prompts(&options).context("cannot make the prompts")
+}
+
+/// The records whose text is in none of the held-out ones.
+fn without(records: Vec<Record>, held_out: &[Record]) -> Vec<Record> {
+    let normal = |record: &Record| record.prompt.text().split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let texts: std::collections::BTreeSet<String> = held_out.iter().map(normal).collect();
+    records.into_iter().filter(|record| !texts.contains(&normal(record))).collect()
+}

@@ -1,0 +1,82 @@
+//! An evaluation as a table and a few plain sentences.
+
+use rollout::evaluate::{EvaluatedPrompt, EvaluatedRewrite, Evaluation, Gain};
+
+/// The arms in the order in which they are shown.
+const ORDER: [&str; 3] = ["naive", "ref", "trained"];
+
+/// The table of arms, and what it says.
+pub(crate) fn tell(evaluation: &Evaluation) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{:<12} {:>7}  {:<17} {:>8}  {:>15}  {:>15}",
+        "arm", "reward", "95 % interval", "variance", "response tokens", "rewrite tokens"
+    )];
+    let known = ORDER.iter().filter_map(|name| evaluation.arms.get_key_value(*name));
+    let others = evaluation.arms.iter().filter(|(name, _)| !ORDER.contains(&name.as_str()));
+    for (name, arm) in known.chain(others) {
+        let [low, high] = arm.interval;
+        lines.push(format!(
+            "{name:<12} {:>7.3}  [{low:.3}, {high:.3}]    {:>8.3}  {:>15.1}  {:>15.1}",
+            arm.mean_reward, arm.variance, arm.mean_response_tokens, arm.mean_rewrite_tokens
+        ));
+    }
+    let n_prompts = evaluation.arms.values().next().map_or(0, |arm| arm.n_prompts);
+    lines.push(String::new());
+    lines.push(format!("{n_prompts} held-out prompts, each comparison paired by prompt:"));
+    for (versus, whom) in [("vs_ref", "the untuned prompter"), ("vs_naive", "the prompt as it is")] {
+        if let Some(gain) = evaluation.gain.get(versus) {
+            lines.push(sentence(gain, whom));
+        }
+    }
+    lines
+}
+
+fn sentence(gain: &Gain, whom: &str) -> String {
+    let [low, high] = gain.interval;
+    let (mean, interval) = (gain.mean, format!("[{low:+.3}, {high:+.3}]"));
+    match (gain.significant, mean > 0.0) {
+        (true, true) => format!("  better than {whom}: {mean:+.3} {interval}"),
+        (true, false) => format!("  WORSE than {whom}: {mean:+.3} {interval}"),
+        (false, _) => format!("  no clear difference to {whom}: {mean:+.3} {interval}"),
+    }
+}
+
+/// Some prompts whose reward rose, fell, and stayed, with what was written and answered.
+pub(crate) fn examples(arms: &[Vec<EvaluatedPrompt>], n: usize) -> Vec<String> {
+    let arm = |wanted: &str| arms.iter().find(|prompts| prompts.first().is_some_and(|prompt| prompt.arm == wanted));
+    let (Some(reference), Some(trained)) = (arm("ref"), arm("trained")) else { return Vec::new() };
+    let mut pairs: Vec<(f64, &EvaluatedPrompt, &EvaluatedPrompt)> = reference
+        .iter()
+        .zip(trained)
+        .map(|(before, after)| (after.mean_reward() - before.mean_reward(), before, after))
+        .collect();
+    pairs.sort_by(|one, other| other.0.total_cmp(&one.0));
+    // From the best to the worst, evenly: a reader must see what went wrong as well.
+    let last = pairs.len().saturating_sub(1);
+    let places = (0..n.min(pairs.len())).map(|index| index * last / n.saturating_sub(1).max(1));
+    places.flat_map(|place| example(&pairs[place])).collect()
+}
+
+fn example((gain, before, after): &(f64, &EvaluatedPrompt, &EvaluatedPrompt)) -> Vec<String> {
+    let mut lines = vec![String::new(), format!("prompt   {}", short(&before.prompt))];
+    for (name, prompt) in [("untuned", before), ("trained", after)] {
+        if let Some(rewrite) = prompt.rewrites.first() {
+            lines.push(format!("{name}  writes   {}", short(rewrite.written.as_deref().unwrap_or(&rewrite.rewrite))));
+            lines.push(format!("         answer   {}  (reward {:.2})", answer(rewrite), rewrite.mean_reward()));
+        }
+    }
+    lines.push(format!("         change   {gain:+.2} over all its rewrites"));
+    lines
+}
+
+fn answer(rewrite: &EvaluatedRewrite) -> String {
+    rewrite.responses.first().map_or_else(String::new, |response| short(&response.text))
+}
+
+fn short(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(160) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}

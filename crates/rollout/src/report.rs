@@ -4,18 +4,21 @@
 //! it, and a content policy forbids any. All text goes through one function that escapes it.
 //!
 //! # Layout
-//! - `verdict`, `training`, `arms`, `gains`, `examples`, `record`: the sections, from top to bottom.
+//! - `verdict`, `cautions`: the answer, and what speaks against it.
+//! - `arms`, `parts`, `gains`, `examples`, `training`, `record`: the sections, from top to bottom.
 //! - `facts`: the record, sorted out once for all of them.
 //! - `page`, `html`, `format`: figures and tables, markup, numbers.
 //! - `plot`: axes and marks.
 
 mod arms;
+mod cautions;
 mod examples;
 mod facts;
 mod format;
 mod gains;
 mod html;
 mod page;
+mod parts;
 mod plot;
 mod record;
 mod training;
@@ -25,6 +28,7 @@ use crate::evaluate::{EvaluatedPrompt, Evaluation};
 use crate::event::Event;
 use facts::Facts;
 use html::Html;
+use page::Section;
 
 /// All that is known of a run; what is not there yet is empty.
 #[derive(Clone, Copy, Debug)]
@@ -51,12 +55,17 @@ pub struct RunRecord<'a> {
 /// ```
 pub fn render(run: &RunRecord<'_>) -> String {
     let facts = Facts::new(run);
-    let mut sections = Html::default();
-    training::draw(&mut sections, &facts);
-    arms::draw(&mut sections, &facts);
-    gains::draw(&mut sections, &facts);
-    examples::draw(&mut sections, &facts);
-    record::draw(&mut sections, &facts);
+    let sections = [
+        arms::section(&facts),
+        parts::section(&facts),
+        gains::section(&facts),
+        examples::section(&facts),
+        training::section(&facts),
+        examples::rollouts_section(&facts),
+        record::warnings_section(&facts),
+        Some(record::section(&facts)),
+    ];
+    let sections: Vec<Section> = sections.into_iter().flatten().collect();
 
     let mut html = Html::default();
     html.markup("<!DOCTYPE html>\n");
@@ -65,8 +74,11 @@ pub fn render(run: &RunRecord<'_>) -> String {
         html.element("body", &[], |html| {
             html.element("main", &[], |html| {
                 title(html, &facts);
+                html.element("nav", &[], |html| sections.iter().for_each(|section| section.link(html)));
                 verdict::draw(html, &facts);
-                html.append(sections);
+                cautions::draw(html, &facts);
+                verdict::arm_table(html, &facts);
+                sections.into_iter().for_each(|section| section.draw(html));
             });
         });
     });

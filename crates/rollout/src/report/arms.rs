@@ -1,28 +1,27 @@
-//! Arms side by side: reward, wins, variance, rails, parts of the reward.
+//! Arms side by side: reward, wins, variance, rails.
 
 use std::collections::BTreeSet;
 
-use super::facts::{Arm, Facts, NAIVE, REF, TRAINED};
+use super::facts::{Arm, Facts, TRAINED};
 use super::format;
 use super::html::Html;
-use super::page::{Head, Key, columns, figure, section, table};
+use super::page::{Head, Key, Section, columns, figure, prose, table};
 use super::plot::{Axis, Chart, Direction, HALF, Size};
-use crate::evaluate::{ArmResult, Evaluation, PartMean};
+use crate::evaluate::{ArmResult, Evaluation, WinRateResult};
 
-pub(crate) fn draw(html: &mut Html, facts: &Facts<'_>) {
-    let Some(evaluation) = facts.run.evaluation else { return };
-    section(html, "arms", "Arms side by side", |html| {
-        html.element("div", &[("class", "halves")], |html| {
-            rewards(html, facts);
-            wins(html, evaluation);
-            variance(html, facts);
-        });
-        variance_table(html, facts);
-        rails(html, facts);
-    });
-    if !evaluation.parts.is_empty() {
-        section(html, "parts", "Parts of the reward", |html| parts(html, facts, evaluation));
-    }
+pub(crate) fn section(facts: &Facts<'_>) -> Option<Section> {
+    let draw = |evaluation: &Evaluation| {
+        Section::new("arms", "Arms side by side", |html| {
+            html.element("div", &[("class", "halves")], |html| {
+                rewards(html, facts);
+                wins(html, facts, evaluation);
+                variance(html, facts);
+                variance_table(html, facts);
+            });
+            rails(html, facts);
+        })
+    };
+    facts.run.evaluation.map(draw)
 }
 
 /// A plot with a row for each name.
@@ -54,24 +53,26 @@ fn rewards(html: &mut Html, facts: &Facts<'_>) {
     figure(html, "Reward by arm", caption, &[], chart.finish("Mean held-out reward of each arm with its interval"));
 }
 
-fn wins(html: &mut Html, evaluation: &Evaluation) {
+fn wins(html: &mut Html, facts: &Facts<'_>, evaluation: &Evaluation) {
     if evaluation.win_rate.is_empty() {
         return;
     }
     let mut rates: Vec<_> = evaluation.win_rate.iter().collect();
     rates.reverse();
     let names: Vec<String> = rates.iter().map(|(name, _)| name.replace("vs_", "against ")).collect();
-    let mut chart = Chart::new(rows(rates.len(), 40.0), Axis::share("share of prompts"), Axis::names(&names));
+    // As high as the plot beside it.
+    let size = rows(facts.results().count(), 34.0);
+    let mut chart = Chart::new(size, Axis::share("share of prompts"), Axis::names(&names));
     for (at, (name, rate)) in rates.iter().enumerate() {
         let better = rate.mean - rate.ties / 2.0;
         let edges = [0.0, better, better + rate.ties, 1.0];
         let kinds = [("better", "gain"), ("equally good", "tie"), ("worse", "loss")];
         for (pair, (kind, class)) in edges.windows(2).zip(kinds) {
             let title = format!("{}: {kind} on {}", name.replace('_', " "), format::percent(pair[1] - pair[0]));
-            chart.bar(class, [pair[0], pair[1]], [at as f64 + 0.2, at as f64 + 0.8], &title);
+            chart.bar(class, [pair[0], pair[1]], [at as f64 + 0.25, at as f64 + 0.75], &title);
         }
     }
-    let share = |rate: &crate::evaluate::WinRateResult| {
+    let share = |rate: &WinRateResult| {
         let [low, high] = rate.interval.map(format::percent);
         format!("{} [{low}, {high}]", format::percent(rate.mean))
     };
@@ -114,114 +115,44 @@ fn variance(html: &mut Html, facts: &Facts<'_>) {
 }
 
 fn variance_table(html: &mut Html, facts: &Facts<'_>) {
+    let decimals = format::decimals_for(facts.results().map(|(_, result)| result.variance));
     let row = |(arm, result): (_, &ArmResult)| {
         let share = |part: f64| {
             let share = if result.variance > 0.0 { part / result.variance } else { f64::NAN };
-            format!("{} ({})", format::significant(part), format::percent((share * 100.0).round() / 100.0))
+            format!("{} ({})", format::fixed(part, decimals), format::whole_percent(share))
         };
-        let mut cells = vec![format::significant(result.variance)];
+        let mut cells = vec![format::fixed(result.variance, decimals)];
         cells.extend(three_parts(result).map(share));
         (Head::Arm(arm), cells)
     };
-    let head = ["Variance of the reward", "in all", "between prompts", "between rewrites", "between responses"];
+    let head = ["Variance", "in all", "between prompts", "between rewrites", "between responses"];
     table(html, &columns(head), &facts.results().map(row).collect::<Vec<_>>());
 }
 
+/// What the rails found in the rewrites of every arm that has a prompter.
 fn rails(html: &mut Html, facts: &Facts<'_>) {
-    let results: Vec<_> = facts.results().collect();
-    let names: BTreeSet<&String> = results.iter().flat_map(|(_, result)| result.rails.keys()).collect();
-    let found =
-        |name: &String| results.iter().any(|(_, result)| result.rails.get(name).is_some_and(|&share| share > 0.0));
-    let (found, quiet): (Vec<&String>, Vec<&String>) = names.into_iter().partition(|name| found(name));
-    if found.is_empty() && quiet.is_empty() {
+    let rewrites = |result: &ArmResult| result.mean_rewrite_tokens != 0.0 || !result.rails.is_empty();
+    let results: Vec<_> = facts.results().filter(|(_, result)| rewrites(result)).collect();
+    if results.is_empty() {
         return;
     }
+    let share = |result: &ArmResult, name: &str| result.rails.get(name).copied().unwrap_or(0.0);
+    let names: BTreeSet<&String> = results.iter().flat_map(|(_, result)| result.rails.keys()).collect();
+    let found = |name: &&String| results.iter().any(|(_, result)| share(result, name) != 0.0);
     html.leaf("h3", &[], "Guard rails");
-    let share = |result: &ArmResult, name: &str| match result.rails.get(name) {
-        Some(&share) if share.is_finite() => {
-            let rewrites = (result.n_prompts * result.n_rewrites) as f64;
-            format!("{} ({})", format::percent(share), format::count((share * rewrites).round().max(0.0) as u64))
-        }
-        _ => format::MISSING.to_owned(),
+    let cell = |(_, result): &(&Arm, &ArmResult), name: &str| {
+        let share = share(result, name);
+        let number = (share * result.n_prompts as f64 * result.n_rewrites as f64).round().max(0.0) as u64;
+        format!("{} ({})", format::percent(share), format::count(number))
     };
-    if !found.is_empty() {
-        let head: Vec<String> = ["Share of rewrites (number)".to_owned()]
-            .into_iter()
-            .chain(results.iter().map(|(arm, _)| arm.name.clone()))
-            .collect();
-        let row = |name: &&String| {
-            let cells = results.iter().map(|(_, result)| share(result, name)).collect();
-            (Head::Text((*name).clone()), cells)
-        };
-        table(html, &head, &found.iter().map(row).collect::<Vec<_>>());
+    let row =
+        |name: &String| (Head::Text(name.clone()), results.iter().map(|result| cell(result, name)).collect::<Vec<_>>());
+    let rows: Vec<_> = names.into_iter().filter(found).map(row).collect();
+    if rows.is_empty() {
+        prose(html, "p", "hint", "They found nothing in any rewrite.");
+        return;
     }
-    if !quiet.is_empty() {
-        let quiet = quiet.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        html.leaf("p", &[("class", "hint")], &format!("Found nothing: {quiet}."));
-    }
-}
-
-/// More parts than this are in the table only.
-const MOST_PARTS: usize = 40;
-
-fn parts(html: &mut Html, facts: &Facts<'_>, evaluation: &Evaluation) {
-    let other = if facts.arm(NAIVE).is_some() { NAIVE } else { REF };
-    let difference = |(name, arms): (&_, &std::collections::BTreeMap<String, PartMean>)| {
-        let gain =
-            arms.get(TRAINED).zip(arms.get(other)).map_or(f64::NAN, |(trained, other)| trained.mean - other.mean);
-        let name: &String = name;
-        (name.clone(), gain)
-    };
-    let mut order: Vec<(String, f64)> = evaluation.parts.iter().map(difference).collect();
-    // What gained most on top; what cannot be compared at the end.
-    order.sort_by(|one, two| {
-        let key = |gain: f64| if gain.is_finite() { -gain } else { f64::INFINITY };
-        key(one.1).total_cmp(&key(two.1)).then_with(|| one.0.cmp(&two.0))
-    });
-    parts_plot(html, facts, evaluation, &order, other);
-    parts_table(html, facts, evaluation, &order, other);
-}
-
-fn parts_plot(html: &mut Html, facts: &Facts<'_>, evaluation: &Evaluation, order: &[(String, f64)], other: &str) {
-    let drawn: Vec<&String> = order.iter().take(MOST_PARTS).map(|(name, _)| name).rev().collect();
-    let names: Vec<String> = drawn.iter().map(|name| (*name).clone()).collect();
-    let size = Size { width: 1064.0, height: 60.0 + 24.0 * names.len() as f64, left: 300.0 };
-    let means = drawn.iter().flat_map(|name| evaluation.parts[*name].values().map(|part| part.mean)).chain([0.0]);
-    let mut chart = Chart::new(size, Axis::linear("mean of the part", means), Axis::names(&names));
-    for (at, name) in drawn.iter().enumerate() {
-        let y = at as f64 + 0.5;
-        let means = evaluation.parts[*name].values().map(|part| part.mean).filter(|mean| mean.is_finite());
-        let (low, high) = means.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), m| (low.min(m), high.max(m)));
-        chart.line("span", &[(low, y), (high, y)]);
-        for arm in &facts.arms {
-            if let Some(part) = evaluation.parts[*name].get(&arm.name) {
-                let mean = format::fixed(part.mean, 3);
-                let title =
-                    format!("{name}, {}: {mean} on {}", arm.name, format::counted(part.n_prompts as u64, "prompt"));
-                chart.dot(arm.class, arm.shape, (part.mean, y), &title);
-            }
-        }
-    }
-    let left_out = order.len().saturating_sub(MOST_PARTS);
-    let more = if left_out > 0 { format!(" {left_out} more are in the table.") } else { String::new() };
-    let caption =
-        format!("Sorted by the gain of `{TRAINED}` over `{other}`. A part at 0 for every arm carries no signal.{more}");
-    let legend: Vec<Key> = facts.arms.iter().map(Key::arm).collect();
-    figure(html, "Means by part and arm", &caption, &legend, chart.finish("Mean of each part of the reward by arm"));
-}
-
-fn parts_table(html: &mut Html, facts: &Facts<'_>, evaluation: &Evaluation, order: &[(String, f64)], other: &str) {
-    let head = ["Part".to_owned(), "Prompts".to_owned()].into_iter();
-    let head = head.chain(facts.arms.iter().map(|arm| arm.name.clone()));
-    let head: Vec<String> = head.chain([format!("{TRAINED} − {other}")]).collect();
-    let row = |(name, gain): &(String, f64)| {
-        let arms = &evaluation.parts[name];
-        let (fewest, most) =
-            arms.values().fold((usize::MAX, 0), |(low, high), p| (low.min(p.n_prompts), high.max(p.n_prompts)));
-        let count = if fewest < most { format!("{fewest}–{most}") } else { most.to_string() };
-        let means = facts.arms.iter().map(|arm| arms.get(&arm.name).map_or(f64::NAN, |part| part.mean));
-        let cells = [count].into_iter().chain(means.map(|mean| format::fixed(mean, 3)));
-        (Head::Text(name.clone()), cells.chain([format::signed(*gain, 3)]).collect())
-    };
-    table(html, &head, &order.iter().map(row).collect::<Vec<_>>());
+    let head = ["Share of rewrites (number)".to_owned()].into_iter();
+    let head: Vec<String> = head.chain(results.iter().map(|(arm, _)| arm.name.clone())).collect();
+    table(html, &head, &rows);
 }

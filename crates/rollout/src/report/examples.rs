@@ -3,7 +3,7 @@
 use super::facts::{Arm, ByArm, Facts, TRAINED};
 use super::format;
 use super::html::Html;
-use super::page::{folded, quoted, section};
+use super::page::{Section, folded, prose, quoted};
 use super::plot::shortened;
 use crate::evaluate::{EvaluatedPrompt, EvaluatedResponse, EvaluatedRewrite};
 use crate::event::{Event, ShownRollout};
@@ -15,17 +15,19 @@ const MOST_MIDDLE: usize = 4;
 /// So many rollouts of a training step.
 const MOST_ROLLOUTS: usize = 4;
 
-pub(crate) fn draw(html: &mut Html, facts: &Facts<'_>) {
-    if !facts.prompts.is_empty() {
-        section(html, "examples", "Examples", |html| held_out(html, facts));
-    }
+/// Held-out prompts with what each arm made of them.
+pub(crate) fn section(facts: &Facts<'_>) -> Option<Section> {
+    (!facts.prompts.is_empty()).then(|| Section::new("examples", "Examples", |html| held_out(html, facts)))
+}
+
+/// What was written in training.
+pub(crate) fn rollouts_section(facts: &Facts<'_>) -> Option<Section> {
     let shown = shown_steps(facts);
-    if !shown.is_empty() {
-        section(html, "rollouts", "Rollouts in training", |html| {
-            html.leaf("p", &[("class", "hint")], "From the first, a middle and the last recorded step.");
-            shown.into_iter().for_each(|(step, rollouts)| training_step(html, step, rollouts));
-        });
-    }
+    let draw = |html: &mut Html| {
+        prose(html, "p", "hint", "From the first, a middle and the last recorded step.");
+        shown.iter().for_each(|(step, rollouts)| training_step(html, *step, rollouts));
+    };
+    (!shown.is_empty()).then(|| Section::new("rollouts", "Rollouts in training", draw))
 }
 
 /// A prompt worth showing and how much the trained arm gains on it.
@@ -44,7 +46,7 @@ fn held_out(html: &mut Html, facts: &Facts<'_>) {
     }
     examples.sort_by(|one, two| two.gain.total_cmp(&one.gain));
     if examples.is_empty() {
-        html.leaf("p", &[("class", "hint")], "There is nothing to compare with; these are the first prompts.");
+        prose(html, "p", "hint", "There is nothing to compare with; these are the first prompts.");
         let first = facts.prompts.values().take(2 * MOST_EXTREME);
         for arms in first {
             let prompt = arms.values().next().map_or("", |prompt| prompt.prompt.as_str());
@@ -56,7 +58,7 @@ fn held_out(html: &mut Html, facts: &Facts<'_>) {
         "Sorted by reward of `{TRAINED}` less that of `{baseline}`. Rewards are means over all rewrites and responses of the \
          prompt; the texts are the first of each."
     );
-    html.leaf("p", &[("class", "hint")], &hint);
+    prose(html, "p", "hint", &hint);
     let n_up = examples.iter().filter(|example| example.gain > 0.0).count().min(MOST_EXTREME);
     let n_down = examples.iter().filter(|example| example.gain < 0.0).count().min(MOST_EXTREME);
     let between = &examples[n_up..examples.len() - n_down];
@@ -77,7 +79,11 @@ fn group<'a>(html: &mut Html, facts: &Facts<'_>, title: &str, examples: impl Ite
 fn one(html: &mut Html, facts: &Facts<'_>, example: &Example<'_>) {
     html.element("details", &[("class", "example")], |html| {
         html.element("summary", &[], |html| {
-            let class = if example.gain < 0.0 { "score loss" } else { "score gain" };
+            let class = match example.gain {
+                gain if gain > 0.0 => "score gain",
+                gain if gain < 0.0 => "score loss",
+                _ => "score",
+            };
             if example.gain.is_finite() {
                 html.leaf("span", &[("class", class)], &format::signed(example.gain, 3));
             }
@@ -129,7 +135,7 @@ fn rewrite(html: &mut Html, prompt: &str, rewrite: &EvaluatedRewrite) {
     }
     let mut responses = rewrite.responses.iter();
     let told = |response: &EvaluatedResponse| {
-        let parts = response.parts.iter().map(|(name, value)| format!("{name} {}", format::significant(*value)));
+        let parts = response.parts.iter().map(|(name, value)| format!("{name} {}", format::plain(*value)));
         let cut = response.cut.then(|| "cut".to_owned());
         let reward = format!("reward {}", format::fixed(response.reward, 3));
         let tokens = format::counted(response.tokens as u64, "token");

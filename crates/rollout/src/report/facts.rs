@@ -110,6 +110,11 @@ pub(crate) fn mean_response_tokens(prompt: &EvaluatedPrompt) -> f64 {
     mean(responses.map(|response| response.tokens as f64))
 }
 
+/// By what share a figure is larger than before.
+pub(crate) fn relative(value: f64, before: f64) -> f64 {
+    if before > 0.0 { value / before - 1.0 } else { f64::NAN }
+}
+
 /// The mean of what is finite; not a number where nothing is.
 pub(crate) fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
     let finite = values.into_iter().filter(|value| value.is_finite());

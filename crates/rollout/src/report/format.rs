@@ -30,6 +30,11 @@ pub(crate) fn significant(value: f64) -> String {
     fixed(value, decimals_for([value]))
 }
 
+/// Whole numbers as such, others as [`significant`].
+pub(crate) fn plain(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 1e9 { fixed(value, 0) } else { significant(value) }
+}
+
 /// `[low, high]`.
 pub(crate) fn interval(bounds: [f64; 2], decimals: usize) -> String {
     format!("[{}, {}]", fixed(bounds[0], decimals), fixed(bounds[1], decimals))
@@ -38,8 +43,20 @@ pub(crate) fn interval(bounds: [f64; 2], decimals: usize) -> String {
 /// A share as a percentage.
 pub(crate) fn percent(share: f64) -> String {
     let percentage = share * 100.0;
-    let decimals = usize::from(percentage != percentage.round() && percentage.abs() < 10.0);
+    // 7.000000000000001 is 7.
+    let decimals = usize::from((percentage - percentage.round()).abs() > 1e-6 && percentage.abs() < 10.0);
     let text = fixed(percentage, decimals);
+    if text == MISSING { text } else { format!("{text}\u{a0}%") }
+}
+
+/// A share as a percentage without digits after the point.
+pub(crate) fn whole_percent(share: f64) -> String {
+    percent((share * 100.0).round() / 100.0)
+}
+
+/// A change as a percentage, with its sign.
+pub(crate) fn signed_percent(change: f64) -> String {
+    let text = signed(change * 100.0, 0);
     if text == MISSING { text } else { format!("{text}\u{a0}%") }
 }
 
@@ -113,10 +130,13 @@ mod tests {
         assert_eq!(significant(0.123456), "0.123");
         assert_eq!(significant(0.00002), "2.0e−5");
         assert_eq!(significant(0.0), "0.00");
+        assert_eq!([plain(1.0), plain(0.25), plain(f64::NAN)], ["1", "0.250", "–"]);
         assert_eq!(interval([-0.02, 0.05], 2), "[−0.02, 0.05]");
         assert_eq!(percent(0.5), "50\u{a0}%");
         assert_eq!(percent(0.0123), "1.2\u{a0}%");
         assert_eq!(percent(f64::NAN), "–");
+        assert_eq!(whole_percent(0.0123), "1\u{a0}%");
+        assert_eq!(signed_percent(0.2), "+20\u{a0}%");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(counted(1, "prompt"), "1 prompt");
         assert_eq!(duration(3.21), "3.2\u{a0}s");

@@ -1,11 +1,11 @@
 //! Prompt by prompt: who gained, who lost, and what length has to do with it.
 
-use theory::interval::{Bootstrap, bca_bootstrap};
+use theory::interval::{Bootstrap, Estimate, bca_bootstrap};
 
 use super::facts::{Facts, NAIVE, REF, TRAINED, mean, mean_response_tokens};
 use super::format;
 use super::html::Html;
-use super::page::{Head, Key, columns, figure, section, table};
+use super::page::{Head, Key, Section, columns, figure, prose, table};
 use super::plot::{Axis, Chart, HALF, Size, shortened};
 use crate::evaluate::EvaluatedPrompt;
 
@@ -15,18 +15,16 @@ const MOST_DOTS: usize = 400;
 /// Rewards closer than this are the same: what is left is rounding.
 const SAME: f64 = 1e-9;
 
-pub(crate) fn draw(html: &mut Html, facts: &Facts<'_>) {
-    if facts.prompts.is_empty() {
-        return;
-    }
-    section(html, "prompts", "Prompt by prompt", |html| {
+pub(crate) fn section(facts: &Facts<'_>) -> Option<Section> {
+    let draw = |html: &mut Html| {
         html.element("div", &[("class", "halves")], |html| {
             waterfall(html, facts, REF);
             waterfall(html, facts, NAIVE);
         });
         length(html, facts);
         equal_length(html, facts);
-    });
+    };
+    (!facts.prompts.is_empty()).then(|| Section::new("prompts", "Prompt by prompt", draw))
 }
 
 fn waterfall(html: &mut Html, facts: &Facts<'_>, other: &str) {
@@ -106,23 +104,30 @@ fn length(html: &mut Html, facts: &Facts<'_>) {
     );
 }
 
-/// What is left of a gain when a straight line in the difference of lengths is taken off it.
+/// Differences of the trained arm to another one, prompt by prompt: tokens more, reward more.
+fn differences(facts: &Facts<'_>, other: &str) -> Vec<(f64, f64)> {
+    let difference = |(_, trained, other): (&str, &EvaluatedPrompt, &EvaluatedPrompt)| {
+        let longer = mean_response_tokens(trained) - mean_response_tokens(other);
+        (longer, trained.mean_reward() - other.mean_reward())
+    };
+    facts.pairs(TRAINED, other).into_iter().map(difference).filter(|difference| difference.0.is_finite()).collect()
+}
+
+/// What is left of the gain over another arm when a straight line in the difference of lengths is taken off it.
+pub(crate) fn gain_at_equal_length(facts: &Facts<'_>, other: &str) -> Option<Estimate> {
+    let options = Bootstrap { resamples: 1_000, ..Bootstrap::default() };
+    bca_bootstrap(&differences(facts, other), height_at_zero, options).ok()
+}
+
 fn equal_length(html: &mut Html, facts: &Facts<'_>) {
     let row = |other: &str| {
-        let pairs = facts.pairs(TRAINED, other);
-        let figures = |(_, trained, other): &(&str, &EvaluatedPrompt, &EvaluatedPrompt)| {
-            let longer = mean_response_tokens(trained) - mean_response_tokens(other);
-            (longer, trained.mean_reward() - other.mean_reward())
-        };
-        let items: Vec<(f64, f64)> = pairs.iter().map(figures).filter(|item| item.0.is_finite()).collect();
-        let options = Bootstrap { resamples: 1_000, ..Bootstrap::default() };
-        let estimate = bca_bootstrap(&items, height_at_zero, options).ok()?;
-        let bounds = [estimate.interval.low, estimate.interval.high];
+        let estimate = gain_at_equal_length(facts, other)?;
+        let differences = differences(facts, other);
         let cells = vec![
-            format::signed(mean(items.iter().map(|item| item.1)), facts.decimals),
-            format::signed(mean(items.iter().map(|item| item.0)), 1),
+            format::signed(mean(differences.iter().map(|difference| difference.1)), facts.decimals),
+            format::signed(mean(differences.iter().map(|difference| difference.0)), 1),
             format::signed(estimate.value, facts.decimals),
-            format::interval(bounds, facts.decimals),
+            format::interval([estimate.interval.low, estimate.interval.high], facts.decimals),
         ];
         Some((Head::Text(format!("{TRAINED} − {other}")), cells))
     };
@@ -134,7 +139,7 @@ fn equal_length(html: &mut Html, facts: &Facts<'_>) {
     table(html, &columns(["Paired by prompt", "gain", "tokens more", "gain at equal length", "95 % interval"]), &rows);
     let hint = "The gain that a straight line through (tokens more, gain) of all prompts has where responses are equally \
                 long; bootstrap over prompts. A straight line is a rough account of what length does.";
-    html.leaf("p", &[("class", "hint")], hint);
+    prose(html, "p", "hint", hint);
 }
 
 /// Σ (x − x̄)², Σ (x − x̄)(y − ȳ), Σ (y − ȳ)² and both means.

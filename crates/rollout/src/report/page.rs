@@ -64,7 +64,7 @@ pub(crate) fn figure(html: &mut Html, title: &str, caption: &str, legend: &[Key]
         html.element("figcaption", &[], |html| {
             html.leaf("strong", &[], title);
             if !caption.is_empty() {
-                html.leaf("span", &[], caption);
+                prose(html, "span", "", caption);
             }
             if !legend.is_empty() {
                 html.element("div", &[("class", "legend")], |html| legend.iter().for_each(|key| key.draw(html)));
@@ -97,22 +97,52 @@ pub(crate) fn table(html: &mut Html, columns: &[String], rows: &[(Head<'_>, Vec<
 
 fn row(html: &mut Html, head: &Head<'_>, cells: &[String]) {
     html.element("tr", &[], |html| {
-        html.element("th", &[("scope", "row")], |html| match head {
-            Head::Arm(arm) => {
+        match head {
+            Head::Arm(arm) => html.element("th", &[("scope", "row"), ("class", "name")], |html| {
                 html.append(sign(arm.class, Sign::Dot(arm.shape)));
                 html.text(&arm.name);
-            }
-            Head::Text(text) => html.text(text),
-        });
+            }),
+            Head::Text(text) => html.leaf("th", &[("scope", "row")], text),
+        }
         cells.iter().for_each(|cell| html.leaf("td", &[], cell));
     });
 }
 
 /// A section of the page, with the name that links point to.
-pub(crate) fn section(html: &mut Html, id: &'static str, title: &str, fill: impl FnOnce(&mut Html)) {
-    html.element("section", &[("id", id)], |html| {
-        html.leaf("h2", &[], title);
-        fill(html);
+#[derive(Debug)]
+pub(crate) struct Section {
+    id: &'static str,
+    title: &'static str,
+    body: Html,
+}
+
+impl Section {
+    pub(crate) fn new(id: &'static str, title: &'static str, fill: impl FnOnce(&mut Html)) -> Section {
+        let mut body = Html::default();
+        fill(&mut body);
+        Section { id, title, body }
+    }
+
+    /// A link to it.
+    pub(crate) fn link(&self, html: &mut Html) {
+        html.leaf("a", &[("href", &format!("#{}", self.id))], self.title);
+    }
+
+    pub(crate) fn draw(self, html: &mut Html) {
+        html.element("section", &[("id", self.id)], |html| {
+            html.leaf("h2", &[], self.title);
+            html.append(self.body);
+        });
+    }
+}
+
+/// Words with names in backticks, which become code.
+pub(crate) fn prose(html: &mut Html, name: &'static str, class: &str, text: &str) {
+    let classes = [("class", class)];
+    html.element(name, if class.is_empty() { &[] } else { &classes }, |html| {
+        for (at, piece) in text.split('`').enumerate() {
+            if at % 2 == 1 { html.leaf("code", &[], piece) } else { html.text(piece) }
+        }
     });
 }
 

@@ -24,13 +24,16 @@ pub(crate) struct Size {
 
 /// Two plots of this size stand side by side.
 pub(crate) const HALF: Size = Size { width: 520.0, height: 250.0, left: 54.0 };
+/// A plot of this size stands alone.
+pub(crate) const WIDE: Size = Size { width: 1064.0, height: 250.0, left: 54.0 };
 /// Three plots of this size stand side by side.
 pub(crate) const THIRD: Size = Size { width: 340.0, height: 190.0, left: 54.0 };
 
 const TOP: f64 = 12.0;
-const RIGHT: f64 = 14.0;
-const BELOW_TICKS: f64 = 24.0;
-const BELOW_LABEL: f64 = 42.0;
+const RIGHT: f64 = 20.0;
+/// Room below a plot for its ticks or its label, and for both.
+const ONE_LINE: f64 = 24.0;
+const TWO_LINES: f64 = 42.0;
 
 /// A plot that grows mark by mark; later ones lie above earlier ones.
 #[derive(Debug)]
@@ -87,7 +90,7 @@ impl Chart {
     pub(crate) fn level(&mut self, y: f64) {
         if y.is_finite() {
             let (at, right) = (self.y_at(y), self.size.width - RIGHT);
-            self.segment("rule", [self.size.left, right], [at, at]);
+            self.segment("axis", [self.size.left, right], [at, at]);
         }
     }
 
@@ -108,7 +111,11 @@ impl Chart {
     }
 
     fn bottom(&self) -> f64 {
-        self.size.height - if self.x.label.is_empty() { BELOW_TICKS } else { BELOW_LABEL }
+        let room = match (self.x.ticks.is_empty(), self.x.label.is_empty()) {
+            (true, _) | (_, true) => ONE_LINE,
+            (false, false) => TWO_LINES,
+        };
+        self.size.height - room
     }
 
     fn segment(&mut self, class: &str, x: [f64; 2], y: [f64; 2]) {

@@ -5,24 +5,26 @@ use std::collections::BTreeMap;
 use super::facts::Facts;
 use super::format;
 use super::html::Html;
-use super::page::{Head, columns, folded, section, table};
+use super::page::{Head, Section, columns, folded, table};
 use crate::event::Event;
 
 /// More kinds of warnings than this are folded away.
 const MOST_WARNINGS: usize = 10;
 
-pub(crate) fn draw(html: &mut Html, facts: &Facts<'_>) {
+pub(crate) fn warnings_section(facts: &Facts<'_>) -> Option<Section> {
     let warnings = warnings(facts);
-    if !warnings.is_empty() {
-        section(html, "warnings", "Warnings", |html| {
-            let (first, rest) = warnings.split_at(warnings.len().min(MOST_WARNINGS));
-            list(html, first);
-            if !rest.is_empty() {
-                folded(html, &format::counted(rest.len() as u64, "more warning"), |html| list(html, rest));
-            }
-        });
-    }
-    section(html, "record", "Record", |html| {
+    let draw = |html: &mut Html| {
+        let (first, rest) = warnings.split_at(warnings.len().min(MOST_WARNINGS));
+        list(html, first);
+        if !rest.is_empty() {
+            folded(html, &format::counted(rest.len() as u64, "more warning"), |html| list(html, rest));
+        }
+    };
+    (!warnings.is_empty()).then(|| Section::new("warnings", "Warnings", draw))
+}
+
+pub(crate) fn section(facts: &Facts<'_>) -> Section {
+    Section::new("record", "Record", |html| {
         counts(html, facts);
         skipped(html, facts);
         html.leaf("h3", &[], "Configuration");
@@ -30,7 +32,7 @@ pub(crate) fn draw(html: &mut Html, facts: &Facts<'_>) {
             "" => html.leaf("p", &[("class", "nothing")], "(none recorded)"),
             config => html.leaf("pre", &[("class", "config")], config),
         }
-    });
+    })
 }
 
 fn list(html: &mut Html, items: &[String]) {
@@ -53,7 +55,7 @@ fn warnings(facts: &Facts<'_>) -> Vec<String> {
     }
     let told = |(message, steps, times): (&str, Vec<u64>, u64)| match (steps.first(), steps.last()) {
         (Some(first), Some(last)) if first != last => {
-            format!("{message} ({times} times, steps {first} to {last})")
+            format!("{message} ({times} times, first at step {first}, last at step {last})")
         }
         (Some(step), _) => format!("{message} (step {step})"),
         _ if times > 1 => format!("{message} ({times} times)"),
@@ -63,12 +65,9 @@ fn warnings(facts: &Facts<'_>) -> Vec<String> {
 }
 
 fn counts(html: &mut Html, facts: &Facts<'_>) {
-    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for event in facts.run.events {
-        *counts.entry(kind(event)).or_default() += 1;
-    }
-    let mut rows: Vec<_> =
-        counts.into_iter().map(|(kind, n)| (Head::Text(kind.to_owned()), vec![format::count(n)])).collect();
+    let count = |kind: &&str| facts.run.events.iter().filter(|event| kind_of(event) == *kind).count() as u64;
+    let counts = KINDS.iter().map(|kind| (*kind, count(kind))).filter(|(_, count)| *count > 0);
+    let mut rows: Vec<_> = counts.map(|(kind, n)| (Head::Text(kind.to_owned()), vec![format::count(n)])).collect();
     if rows.is_empty() {
         rows.push((Head::Text("no events".to_owned()), vec!["0".to_owned()]));
     }
@@ -82,16 +81,28 @@ fn counts(html: &mut Html, facts: &Facts<'_>) {
     table(html, &columns(["What happened", "how often"]), &rows);
 }
 
-fn kind(event: &Event) -> &'static str {
+/// What can happen, in the order in which it is told.
+const KINDS: [&str; 8] = [
+    "starts",
+    "steps with an update",
+    "steps without an update",
+    "steps with rollouts recorded",
+    "validations",
+    "checkpoints",
+    "warnings",
+    "ends",
+];
+
+fn kind_of(event: &Event) -> &'static str {
     match event {
-        Event::Started(_) => "starts",
-        Event::StepDone(step) if step.skipped => "steps without an update",
-        Event::StepDone(_) => "steps with an update",
-        Event::Rollouts { .. } => "steps with rollouts recorded",
-        Event::Validated { .. } => "validations",
-        Event::CheckpointSaved { .. } => "checkpoints",
-        Event::Warned { .. } => "warnings",
-        Event::Finished { .. } => "ends",
+        Event::Started(_) => KINDS[0],
+        Event::StepDone(step) if step.skipped => KINDS[2],
+        Event::StepDone(_) => KINDS[1],
+        Event::Rollouts { .. } => KINDS[3],
+        Event::Validated { .. } => KINDS[4],
+        Event::CheckpointSaved { .. } => KINDS[5],
+        Event::Warned { .. } => KINDS[6],
+        Event::Finished { .. } => KINDS[7],
     }
 }
 

@@ -5,22 +5,19 @@ use std::collections::BTreeSet;
 use super::facts::{Facts, mean};
 use super::format;
 use super::html::Html;
-use super::page::{Key, figure, folded, section};
-use super::plot::{Axis, Chart, Direction, HALF, Shape, THIRD};
+use super::page::{Key, Section, figure, folded, prose};
+use super::plot::{Axis, Chart, Direction, HALF, Shape, THIRD, WIDE};
 use crate::event::{Event, Metric, Seconds};
 
 /// Longer runs are drawn in so many means of neighbouring steps.
 const MOST_POINTS: usize = 300;
 
-pub(crate) fn draw(html: &mut Html, facts: &Facts<'_>) {
-    if facts.steps.is_empty() {
-        return;
-    }
-    section(html, "training", "Training", |html| {
+pub(crate) fn section(facts: &Facts<'_>) -> Option<Section> {
+    let draw = |html: &mut Html| {
         let bin = facts.steps.len().div_ceil(MOST_POINTS);
         if bin > 1 {
             let note = format!("Each point is the mean of {bin} neighbouring steps.");
-            html.leaf("p", &[("class", "hint")], &note);
+            prose(html, "p", "hint", &note);
         }
         html.element("div", &[("class", "halves")], |html| {
             reward(html, facts);
@@ -34,10 +31,11 @@ pub(crate) fn draw(html: &mut Html, facts: &Facts<'_>) {
                 "nats a token",
             );
             lengths(html, facts);
-            time(html, facts);
         });
+        time(html, facts);
         other_metrics(html, facts);
-    });
+    };
+    (!facts.steps.is_empty()).then(|| Section::new("training", "Training", draw))
 }
 
 fn step_axis(facts: &Facts<'_>, label: &str) -> Axis {
@@ -100,8 +98,11 @@ fn reward(html: &mut Html, facts: &Facts<'_>) {
         let title = format!("validation after step {}: {reward} {bounds}", tried.step);
         chart.dot("c1", Shape::Square, (tried.step, tried.reward), &title);
     }
-    let mut legend = vec![Key::line("c2", &format!("mean over {window} points"))];
-    legend.push(Key::area("c2", "± deviation within groups"));
+    let mut legend = vec![
+        Key::line("c2", &format!("mean over {window} points")),
+        Key::line("c2 faint", "each"),
+        Key::area("c2 pale", "± deviation within groups"),
+    ];
     if !tried.is_empty() {
         legend.push(Key::dot("c1", Shape::Square, "validation, 95 %"));
     }
@@ -187,7 +188,7 @@ fn time(html: &mut Html, facts: &Facts<'_>) {
     let first = facts.steps.first().map_or(1, |step| step.step).min(1);
     let last = facts.steps.last().map_or(1, |step| step.step);
     let mut chart = Chart::new(
-        HALF,
+        WIDE,
         Axis::whole("step", first.saturating_sub(1), last),
         Axis::linear("seconds a step", heights.iter().copied().chain([0.0])),
     );
@@ -208,7 +209,7 @@ fn time(html: &mut Html, facts: &Facts<'_>) {
         |points: &[(f64, f64)]| points.iter().map(|point| point.1).filter(|seconds| seconds.is_finite()).sum::<f64>();
     let everything = heights.iter().sum::<f64>();
     let key = |(class, name, points): &(&'static str, &'static str, Vec<(f64, f64)>)| {
-        Key::area(class, &format!("{name} {}", format::percent((100.0 * total(points) / everything).round() / 100.0)))
+        Key::area(class, &format!("{name} {}", format::whole_percent(total(points) / everything)))
     };
     let bin = facts.steps.len().div_ceil(MOST_POINTS) as f64;
     let caption = format!("{} in all steps together.", format::duration(everything * bin));

@@ -1,18 +1,11 @@
 //! The verdict on top: what was done, what came of it, and what to be careful about, in words.
 
-use super::facts::{Arm, Facts, NAIVE, REF, TRAINED, mean};
+use super::facts::{Arm, Facts, NAIVE, REF, TRAINED, mean, relative};
 use super::format;
 use super::html::Html;
-use super::page::{Head, columns, table};
+use super::page::{Head, columns, prose, table};
 use crate::evaluate::{ArmResult, Gain, WinRateResult};
-use crate::event::{Event, Metric, StepDone};
-
-/// Responses that grew or shrank by more than this share may be what the reward really saw.
-const LENGTH_SHIFT: f64 = 0.2;
-/// Intervals over fewer prompts are coarse.
-const FEW_PROMPTS: usize = 30;
-/// So large a share of rewrites or responses is worth a word.
-const NOTABLE_SHARE: f64 = 0.1;
+use crate::event::{Event, FinishReason, Metric};
 
 /// How a verdict is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,19 +23,9 @@ pub(crate) fn draw(html: &mut Html, facts: &Facts<'_>) {
         Tone::Even => "verdict",
     };
     html.element("section", &[("id", "verdict"), ("class", class)], |html| {
-        html.leaf("p", &[("class", "headline")], &headline);
-        html.element("ul", &[], |html| findings(facts).iter().for_each(|finding| html.leaf("li", &[], finding)));
+        prose(html, "p", "headline", &headline);
+        html.element("ul", &[], |html| findings(facts).iter().for_each(|finding| prose(html, "li", "", finding)));
     });
-    let cautions = cautions(facts);
-    if !cautions.is_empty() {
-        html.element("aside", &[("class", "caution")], |html| {
-            html.leaf("strong", &[], "Before you believe it");
-            html.element("ul", &[], |html| cautions.iter().for_each(|caution| html.leaf("li", &[], caution)));
-        });
-    }
-    if facts.run.evaluation.is_some() {
-        arm_table(html, facts);
-    }
 }
 
 /// One sentence: did it work?
@@ -51,7 +34,7 @@ fn headline(facts: &Facts<'_>) -> (Tone, String) {
     let first = gains.and_then(|gains| gains.get("vs_naive").map(|gain| (NAIVE, gain)));
     let first = first.or_else(|| gains.and_then(|gains| gains.get("vs_ref").map(|gain| (REF, gain))));
     if let Some((other, gain)) = first {
-        return (tone(gain), format!("The trained prompter: {}.", compared(facts, other, gain)));
+        return (tone(gain), format!("The trained prompter {}.", compared(facts, other, gain)));
     }
     if facts.run.evaluation.is_some() {
         return (Tone::Even, "Arms were evaluated, none of them trained: there is no gain to tell.".to_owned());
@@ -75,17 +58,17 @@ fn compared(facts: &Facts<'_>, other: &str, gain: &Gain) -> String {
     let other = described(other);
     let bounds = format::interval(gain.interval, facts.decimals);
     if !gain.mean.is_finite() || gain.interval.iter().any(|bound| !bound.is_finite()) {
-        return format!("the difference to {other} could not be determined");
+        return format!("was compared with {other}, but the difference could not be determined");
     }
     let difference = format::signed(gain.mean, facts.decimals);
     match tone(gain) {
-        Tone::Better => format!("significantly better than {other}, {difference} reward {bounds}"),
-        Tone::Worse => format!("significantly worse than {other}, {difference} reward {bounds}"),
-        Tone::Even => format!("no significant difference to {other}, {difference} reward {bounds}"),
+        Tone::Better => format!("is significantly better than {other}: {difference} reward {bounds}"),
+        Tone::Worse => format!("is significantly worse than {other}: {difference} reward {bounds}"),
+        Tone::Even => format!("shows no significant difference to {other}: {difference} reward {bounds}"),
     }
 }
 
-fn described(arm: &str) -> String {
+pub(crate) fn described(arm: &str) -> String {
     match arm {
         NAIVE => "the naive prompt".to_owned(),
         REF => "the untrained prompter".to_owned(),
@@ -101,7 +84,7 @@ fn findings(facts: &Facts<'_>) -> Vec<String> {
         for (name, gain) in &evaluation.gain {
             let other = name.strip_prefix("vs_").unwrap_or(name);
             let won = evaluation.win_rate.get(name).map(win_rate).unwrap_or_default();
-            findings.push(format!("Held-out reward: {}{won}.", compared(facts, other, gain)));
+            findings.push(format!("On held-out prompts it {}{won}.", compared(facts, other, gain)));
         }
         findings.extend(lengths(facts));
     } else {
@@ -115,7 +98,7 @@ fn what_was_done(facts: &Facts<'_>) -> String {
     let reward = |name: &str| format!("judged by the reward `{name}`");
     match (facts.started, facts.run.evaluation) {
         (Some(started), _) => format!(
-            "Trained by {}: {} as prompter for the target {}, {}, on {}.",
+            "Trained by `{}`: `{}` as prompter for the target `{}`, {}, on {}.",
             started.method,
             started.prompter,
             started.target,
@@ -123,7 +106,7 @@ fn what_was_done(facts: &Facts<'_>) -> String {
             format::counted(started.n_prompts as u64, "prompt"),
         ),
         (None, Some(evaluation)) => format!(
-            "Evaluated: {} as prompter for the target {}, {}; no record of training.",
+            "Evaluated: `{}` as prompter for the target `{}`, {}; no record of training.",
             evaluation.model,
             evaluation.target,
             reward(&evaluation.reward),
@@ -144,8 +127,8 @@ fn progress(facts: &Facts<'_>) -> Option<String> {
         return planned.map(|planned| format!("Unfinished: {} of {planned} steps are recorded.", format::count(made)));
     };
     let why = match reason {
-        crate::event::FinishReason::Steps => "all that were planned",
-        crate::event::FinishReason::EarlyStop => "stopped early because the validation reward no longer rose",
+        FinishReason::Steps => "all that were planned",
+        FinishReason::EarlyStop => "stopped early because the validation reward no longer rose",
     };
     let kept = match kept {
         0 => "the untrained one, because no step did better on the validation prompts".to_owned(),
@@ -167,7 +150,7 @@ fn lengths(facts: &Facts<'_>) -> Option<String> {
         let other = facts.result(name)?;
         let change = relative(trained.mean_response_tokens, other.mean_response_tokens);
         let tokens = format::fixed(other.mean_response_tokens, 0);
-        Some(format!("{tokens} with {} ({})", described(name), signed_percent(change)))
+        Some(format!("{tokens} with {} ({})", described(name), format::signed_percent(change)))
     });
     let told = told.collect::<Vec<_>>().join(" and ");
     let against = if told.is_empty() { String::new() } else { format!(", against {told}") };
@@ -196,85 +179,11 @@ fn training_trend(facts: &Facts<'_>) -> Option<String> {
     ))
 }
 
-fn cautions(facts: &Facts<'_>) -> Vec<String> {
-    let mut cautions = Vec::new();
-    for (arm, result) in facts.results().filter(|(arm, _)| arm.name != NAIVE) {
-        cautions.extend(length_shift(facts, &arm.name, NAIVE, result));
-        if arm.name == TRAINED {
-            cautions.extend(length_shift(facts, TRAINED, REF, result));
-            cautions.extend(fell_back(result));
-        }
-    }
-    let fewest = facts.results().map(|(_, result)| result.n_prompts).min();
-    cautions.extend(fewest.filter(|&fewest| fewest < FEW_PROMPTS).map(|fewest| {
-        format!("Evaluated on {} only: the intervals are coarse.", format::counted(fewest as u64, "prompt"))
-    }));
-    cautions.extend(cut_responses(facts));
-    let skipped = facts.steps.iter().filter(|step| step.skipped).count();
-    if skipped > 0 {
-        let steps = format::counted(skipped as u64, "step");
-        cautions.push(format!("{steps} made no update because a figure was not finite; see the end of this page."));
-    }
-    cautions.extend(numerics(&facts.steps));
-    cautions
-}
-
-fn length_shift(facts: &Facts<'_>, arm: &str, other: &str, result: &ArmResult) -> Option<String> {
-    let before = facts.result(other)?.mean_response_tokens;
-    let change = relative(result.mean_response_tokens, before);
-    (change.abs() > LENGTH_SHIFT).then(|| {
-        format!(
-            "Responses of `{arm}` are {} {} than those of `{other}` ({} tokens against {}). Length is the cheapest way to \
-             game a reward: look at reward against length below before believing a gain.",
-            format::percent(change.abs()),
-            if change > 0.0 { "longer" } else { "shorter" },
-            format::fixed(result.mean_response_tokens, 0),
-            format::fixed(before, 0),
-        )
-    })
-}
-
-fn fell_back(result: &ArmResult) -> Option<String> {
-    let share = *result.rails.get("fell-back")?;
-    (share > NOTABLE_SHARE).then(|| {
-        let share = format::percent(share);
-        format!(
-            "On {share} of its rewrites a guard rail sent the user’s own prompt instead of what the prompter wrote."
-        )
-    })
-}
-
-fn cut_responses(facts: &Facts<'_>) -> Option<String> {
-    let responses = facts.run.prompts.iter().flat_map(|prompt| &prompt.rewrites).flat_map(|rewrite| &rewrite.responses);
-    let share = mean(responses.map(|response| f64::from(u8::from(response.cut))));
-    let share = Some(share).filter(|&share| share > NOTABLE_SHARE)?;
-    Some(format!(
-        "{} of all responses were cut at the limit of tokens; their rewards judge the beginning.",
-        format::percent(share)
-    ))
-}
-
-/// Sampling and scoring must agree; a gap means that the gradient belongs to another distribution.
-fn numerics(steps: &[&StepDone]) -> Option<String> {
-    let name = Metric::SamplingLogpDifferenceMax.name();
-    let largest = steps.iter().filter_map(|step| step.metrics.get(name)).copied().fold(0.0f64, f64::max);
-    (largest > 0.01).then(|| {
-        let largest = format::significant(largest);
-        format!("Log-probabilities of sampling and of scoring differed by up to {largest}: they should agree.")
-    })
-}
-
-fn relative(value: f64, before: f64) -> f64 {
-    if before > 0.0 { value / before - 1.0 } else { f64::NAN }
-}
-
-fn signed_percent(change: f64) -> String {
-    let text = format::signed(change * 100.0, 0);
-    if text == format::MISSING { text } else { format!("{text}\u{a0}%") }
-}
-
 /// Every arm's reward with its length beside it.
-fn arm_table(html: &mut Html, facts: &Facts<'_>) {
+pub(crate) fn arm_table(html: &mut Html, facts: &Facts<'_>) {
+    if facts.run.evaluation.is_none() {
+        return;
+    }
     let head = [
         "Arm",
         "Mean reward",
@@ -294,7 +203,7 @@ fn arm_table(html: &mut Html, facts: &Facts<'_>) {
             format::fixed(result.mean_reward, facts.decimals),
             format::interval(result.interval, facts.decimals),
             format::fixed(result.mean_response_tokens, 1),
-            change.map_or(String::new(), signed_percent),
+            change.map_or(String::new(), format::signed_percent),
             if result.mean_rewrite_tokens == 0.0 {
                 String::new()
             } else {
@@ -309,5 +218,5 @@ fn arm_table(html: &mut Html, facts: &Facts<'_>) {
     table(html, &columns(head), &facts.results().map(row).collect::<Vec<_>>());
     let hint = "Rewards are means over held-out prompts, drawn as rewrites a prompt × responses a rewrite. Differences are \
                 paired by prompt, so they can be sharper than the arms’ own intervals suggest.";
-    html.leaf("p", &[("class", "hint")], hint);
+    prose(html, "p", "hint", hint);
 }

@@ -104,7 +104,7 @@ fn a_whole_run_has_every_section() {
         assert!(html.contains(text), "{text}");
     }
     assert!(html.contains("No update was made in steps 31."));
-    assert!(html.contains("(2 times, steps 17 to 23)"));
+    assert!(html.contains("(2 times, first at step 17, last at step 23)"));
     assert!(!html.contains("http:") && !html.contains("https:") && !html.contains("url("), "nothing is loaded");
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("report.html");
     std::fs::write(path, &html).unwrap();
@@ -157,10 +157,10 @@ fn the_verdict_says_no_more_than_the_interval() {
         headline.split('<').next().unwrap().to_owned()
     };
     assert_eq!(told(0.015, [-0.02, 0.05], false), {
-        "The trained prompter: no significant difference to the naive prompt, +0.015 reward [−0.020, 0.050]."
+        "The trained prompter shows no significant difference to the naive prompt: +0.015 reward [−0.020, 0.050]."
     });
-    assert!(told(0.046, [0.012, 0.081], true).contains("significantly better than the naive prompt, +0.046"));
-    assert!(told(-0.046, [-0.081, -0.012], true).contains("significantly worse than the naive prompt, −0.046"));
+    assert!(told(0.046, [0.012, 0.081], true).contains("significantly better than the naive prompt: +0.046"));
+    assert!(told(-0.046, [-0.081, -0.012], true).contains("significantly worse than the naive prompt: −0.046"));
     assert!(told(f64::NAN, [f64::NAN, 1.0], true).contains("could not be determined"));
 }
 
@@ -173,8 +173,9 @@ fn longer_responses_are_pointed_out() {
         let html = render(&run.record());
         html.split("Before you believe it").nth(1).unwrap_or_default().split("</aside>").next().unwrap().to_owned()
     };
-    assert!(cautioned(121.0).contains("Responses of `trained` are 21\u{a0}% longer than those of `naive`"));
-    assert!(cautioned(70.0).contains("30\u{a0}% shorter"));
+    let longer = "<code>trained</code> 21\u{a0}% longer than <code>naive</code> (121 tokens against 100)";
+    assert!(cautioned(121.0).contains(longer));
+    assert!(cautioned(70.0).contains("30\u{a0}% shorter than <code>ref</code>"));
     assert!(!cautioned(119.0).contains("Length is the cheapest"));
 }
 
@@ -230,6 +231,26 @@ fn figures_that_are_not_finite_never_break_the_file() {
         responses.for_each(|response| response.reward = odd);
         assert_well_formed(&render(&run.record()));
     }
+}
+
+#[test]
+fn counts_may_be_as_large_as_they_can() {
+    let mut run = fixture::run(4, 3, 4);
+    for event in &mut run.events {
+        match event {
+            Event::Started(started) => (started.steps, started.n_prompts) = (u64::MAX, usize::MAX),
+            Event::StepDone(step) => step.step = u64::MAX - step.step % 2,
+            Event::Finished { steps, kept_step, .. } => (*steps, *kept_step) = (u64::MAX, u64::MAX),
+            _ => {}
+        }
+    }
+    for arm in run.evaluation.arms.values_mut() {
+        (arm.n_prompts, arm.n_rewrites, arm.n_responses) = (usize::MAX, usize::MAX, usize::MAX);
+    }
+    run.evaluation.parts.values_mut().flat_map(|arms| arms.values_mut()).for_each(|part| part.n_prompts = usize::MAX);
+    let responses = run.prompts.iter_mut().flat_map(|p| &mut p.rewrites).flat_map(|r| &mut r.responses);
+    responses.for_each(|response| response.tokens = usize::MAX);
+    assert_well_formed(&render(&run.record()));
 }
 
 #[test]

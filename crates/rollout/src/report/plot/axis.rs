@@ -27,7 +27,9 @@ impl Axis {
 
     /// An axis of whole numbers that ends exactly at the first and the last of them, as steps want it.
     pub(crate) fn whole(label: &str, first: u64, last: u64) -> Axis {
-        let (low, high) = (first as f64, last.max(first + 1) as f64);
+        let (low, high) = (first as f64, last.max(first.saturating_add(1)) as f64);
+        // Numbers beyond 2^53 can be the same as floats.
+        let high = if high > low { high } else { 1.1 * low };
         let inside = |tick: &f64| (low..=high).contains(tick) && tick.fract() == 0.0;
         let ticks: Vec<f64> = ticks(low, high, 6).into_iter().filter(inside).collect();
         Axis { low, high, ticks: labelled(&ticks), label: label.to_owned(), has_grid: false }
@@ -89,14 +91,16 @@ fn ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
 /// Ticks with as many digits as tell them apart.
 fn labelled(ticks: &[f64]) -> Vec<(f64, String)> {
     let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).next().unwrap_or(1.0);
-    let decimals = (-(step.log10() + 1e-9).floor()).clamp(0.0, 12.0) as usize;
     let most = ticks.iter().fold(0.0f64, |most, tick| most.max(tick.abs()));
+    let power_of_step = (step.log10() + 1e-9).floor();
     let label = |tick: f64| match most {
         _ if tick == 0.0 => "0".to_owned(),
-        small if small < 1e-3 => format!("{tick:.0e}").replace('-', "−"),
-        large if large >= 1e6 => format!("{tick:.1e}").replace('-', "−"),
-        large if large >= 1e4 => format!("{}{}", if tick < 0.0 { "−" } else { "" }, format::count(tick.abs() as u64)),
-        _ => format::fixed(tick, decimals),
+        most if !(1e-3..1e6).contains(&most) => {
+            let digits = ((most.log10() + 1e-9).floor() - power_of_step).clamp(0.0, 12.0) as usize;
+            format!("{tick:.digits$e}").replace('-', "−")
+        }
+        most if most >= 1e4 => format!("{}{}", if tick < 0.0 { "−" } else { "" }, format::count(tick.abs() as u64)),
+        _ => format::fixed(tick, (-power_of_step).clamp(0.0, 12.0) as usize),
     };
     ticks.iter().map(|&tick| (tick, label(tick))).collect()
 }
@@ -115,6 +119,8 @@ mod tests {
         assert_eq!(labels(&Axis::linear("", [-0.13, 0.31])), ["−0.2", "−0.1", "0", "0.1", "0.2", "0.3", "0.4"]);
         assert_eq!(labels(&Axis::linear("", [3.0, 97.0])), ["0", "20", "40", "60", "80", "100"]);
         assert_eq!(labels(&Axis::linear("", [0.0, 20_000.0])), { ["0", "5,000", "10,000", "15,000", "20,000"] });
+        assert_eq!(labels(&Axis::linear("", [0.0, 2e-4])), ["0", "5.0e−5", "1.0e−4", "1.5e−4", "2.0e−4"]);
+        assert_eq!(labels(&Axis::linear("", [0.0, 4e9])), ["0", "1e9", "2e9", "3e9", "4e9"]);
         assert_eq!(labels(&Axis::whole("", 1, 60)), ["10", "20", "30", "40", "50", "60"]);
         assert_eq!(labels(&Axis::whole("", 1, 3)), ["1", "2", "3"]);
         assert_eq!(labels(&Axis::names(&["a".to_owned(), "b".to_owned()])), ["a", "b"]);
@@ -140,7 +146,8 @@ mod tests {
                 assert!(value.is_nan() || (0.0..=1.0).contains(&axis.place(*value)), "{values:?}: {axis:?}");
             }
         }
-        assert!(Axis::whole("", 5, 5).place(5.0) == 0.0);
+        assert_eq!(Axis::whole("", 5, 5).place(5.0), 0.0);
+        assert_eq!(Axis::whole("", u64::MAX, u64::MAX).place(u64::MAX as f64), 0.0);
     }
 
     #[test]

@@ -154,10 +154,10 @@ mod tests {
     #[test]
     fn marks_stand_where_their_values_are() {
         let svg = drawn(|chart| chart.bar("c1", [0.0, 0.5], [0.0, 1.0], "half"));
-        assert!(svg.contains("class=\"bar c1\" x=\"54\" width=\"226\" y=\"12\" height=\"196\""), "{svg}");
+        assert!(svg.contains("class=\"bar c1\" x=\"54\" width=\"223\" y=\"12\" height=\"196\""), "{svg}");
         assert!(svg.contains("<title>half</title>"), "{svg}");
         let svg = drawn(|chart| chart.interval("c1", Direction::Across, 0.5, [0.0, 1.0]));
-        assert!(svg.contains("x1=\"54\" x2=\"506\" y1=\"110\" y2=\"110\""), "{svg}");
+        assert!(svg.contains("x1=\"54\" x2=\"500\" y1=\"110\" y2=\"110\""), "{svg}");
     }
 
     #[test]

@@ -57,18 +57,18 @@ fn wins(html: &mut Html, facts: &Facts<'_>, evaluation: &Evaluation) {
     if evaluation.win_rate.is_empty() {
         return;
     }
-    let mut rates: Vec<_> = evaluation.win_rate.iter().collect();
+    let mut rates = facts.versus(&evaluation.win_rate);
     rates.reverse();
-    let names: Vec<String> = rates.iter().map(|(name, _)| name.replace("vs_", "against ")).collect();
+    let names: Vec<String> = rates.iter().map(|(other, _)| (*other).to_owned()).collect();
     // As high as the plot beside it.
     let size = rows(facts.results().count(), 34.0);
     let mut chart = Chart::new(size, Axis::share("share of prompts"), Axis::names(&names));
-    for (at, (name, rate)) in rates.iter().enumerate() {
+    for (at, (other, rate)) in rates.iter().enumerate() {
         let better = rate.mean - rate.ties / 2.0;
         let edges = [0.0, better, better + rate.ties, 1.0];
-        let kinds = [("better", "gain"), ("equally good", "tie"), ("worse", "loss")];
+        let kinds = [("better", "gain"), ("no better or worse", "tie"), ("worse", "loss")];
         for (pair, (kind, class)) in edges.windows(2).zip(kinds) {
-            let title = format!("{}: {kind} on {}", name.replace('_', " "), format::percent(pair[1] - pair[0]));
+            let title = format!("{kind} than {other} on {}", format::percent(pair[1] - pair[0]));
             chart.bar(class, [pair[0], pair[1]], [at as f64 + 0.25, at as f64 + 0.75], &title);
         }
     }
@@ -76,12 +76,11 @@ fn wins(html: &mut Html, facts: &Facts<'_>, evaluation: &Evaluation) {
         let [low, high] = rate.interval.map(format::percent);
         format!("{} [{low}, {high}]", format::percent(rate.mean))
     };
-    let told =
-        evaluation.win_rate.iter().map(|(name, rate)| format!("{} {}", name.replace("vs_", "against "), share(rate)));
+    let told = rates.iter().rev().map(|(other, rate)| format!("{} against `{other}`", share(rate)));
     let caption = format!("Wins of `{TRAINED}`, ties counted half: {}.", told.collect::<Vec<_>>().join("; "));
     let legend = [Key::area("gain", "better"), Key::area("tie", "equally good"), Key::area("loss", "worse")];
     let description = format!("Share of prompts on which {TRAINED} does better, equally well and worse");
-    figure(html, "Prompts won", &caption, &legend, chart.finish(&description));
+    figure(html, "Prompts won against each arm", &caption, &legend, chart.finish(&description));
 }
 
 const PARTS_OF_VARIANCE: [(&str, &str); 3] =

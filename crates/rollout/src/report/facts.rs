@@ -98,6 +98,15 @@ impl<'a> Facts<'a> {
         self.prompts.iter().filter_map(pair).filter(is_finite).collect()
     }
 
+    /// Comparisons of the trained arm by what it is compared with, `vs_` taken off, in the order of the arms.
+    pub(crate) fn versus<T>(&self, comparisons: &'a BTreeMap<String, T>) -> Vec<(&'a str, &'a T)> {
+        let place = |other: &str| self.arms.iter().position(|arm| arm.name == other).unwrap_or(self.arms.len());
+        let named = comparisons.iter().map(|(name, figure)| (name.strip_prefix("vs_").unwrap_or(name), figure));
+        let mut named: Vec<_> = named.collect();
+        named.sort_by_key(|(other, _)| place(other));
+        named
+    }
+
     /// What training is measured against: the prompter it started from, or the naive prompt.
     pub(crate) fn baseline(&self) -> &'static str {
         if self.arm(REF).is_some() { REF } else { NAIVE }

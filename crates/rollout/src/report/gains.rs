@@ -43,17 +43,20 @@ fn waterfall(html: &mut Html, facts: &Facts<'_>, other: &str) {
     let label = format!("{} prompts, sorted", format::count(gains.len() as u64));
     let y = Axis::linear("gain in reward", drawn.iter().map(|gain| gain.0).chain([0.0]));
     let mut chart = Chart::new(HALF, Axis::row(&label, drawn.len()), y);
+    // Many bars are too thin for gaps.
+    let gap = if drawn.len() > 200 { 0.0 } else { 0.06 };
     for (at, (gain, prompt)) in drawn.into_iter().enumerate() {
         let class = if *gain > SAME { "gain" } else { "loss" };
         let title = format!("{}: {prompt}", format::signed(*gain, 3));
         if gain.abs() > SAME {
-            chart.bar(class, [at as f64 + 0.06, at as f64 + 0.94], [0.0, *gain], &title);
+            chart.bar(class, [at as f64 + gap, at as f64 + 1.0 - gap], [0.0, *gain], &title);
         }
     }
     chart.level(0.0);
     let same = gains.len() - better - worse;
     let average = format::signed(mean(gains.iter().map(|gain| gain.0)), facts.decimals);
-    let caption = format!("{better} better, {same} equal, {worse} worse; mean {average}.");
+    let some = if stride > 1 { format!(" One in {stride} is drawn.") } else { String::new() };
+    let caption = format!("{better} better, {same} equal, {worse} worse; mean {average}.{some}");
     let legend = [Key::area("gain", "better"), Key::area("loss", "worse")];
     let title = format!("Gain over {other}");
     figure(html, &title, &caption, &legend, chart.finish(&format!("{title} for each prompt, sorted")));

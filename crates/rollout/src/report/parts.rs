@@ -14,10 +14,10 @@ const MOST_PARTS: usize = 40;
 
 pub(crate) fn section(facts: &Facts<'_>) -> Option<Section> {
     let evaluation = facts.run.evaluation.filter(|evaluation| !evaluation.parts.is_empty())?;
-    let other = if facts.arm(NAIVE).is_some() { NAIVE } else { REF };
+    let other = [NAIVE, REF].into_iter().find(|other| facts.result(TRAINED).and(facts.result(other)).is_some());
     let difference = |(name, arms): (&_, &BTreeMap<String, PartMean>)| {
-        let gain =
-            arms.get(TRAINED).zip(arms.get(other)).map_or(f64::NAN, |(trained, other)| trained.mean - other.mean);
+        let other = other.and_then(|other| arms.get(other));
+        let gain = arms.get(TRAINED).zip(other).map_or(f64::NAN, |(trained, other)| trained.mean - other.mean);
         let name: &String = name;
         (name.clone(), gain)
     };
@@ -33,7 +33,7 @@ pub(crate) fn section(facts: &Facts<'_>) -> Option<Section> {
     }))
 }
 
-fn plot(html: &mut Html, facts: &Facts<'_>, evaluation: &Evaluation, order: &[(String, f64)], other: &str) {
+fn plot(html: &mut Html, facts: &Facts<'_>, evaluation: &Evaluation, order: &[(String, f64)], other: Option<&str>) {
     let drawn: Vec<&String> = order.iter().take(MOST_PARTS).map(|(name, _)| name).rev().collect();
     let names: Vec<String> = drawn.iter().map(|name| (*name).clone()).collect();
     let size = Size { height: 60.0 + 24.0 * names.len() as f64, left: 300.0, ..WIDE };
@@ -55,16 +55,16 @@ fn plot(html: &mut Html, facts: &Facts<'_>, evaluation: &Evaluation, order: &[(S
     }
     let left_out = order.len().saturating_sub(MOST_PARTS);
     let more = if left_out > 0 { format!(" {left_out} more are in the table.") } else { String::new() };
-    let caption =
-        format!("Sorted by the gain of `{TRAINED}` over `{other}`. A part at 0 for every arm carries no signal.{more}");
+    let sorted = other.map_or(String::new(), |other| format!("Sorted by the gain of `{TRAINED}` over `{other}`. "));
+    let caption = format!("{sorted}A part at 0 for every arm carries no signal.{more}");
     let legend: Vec<Key> = facts.arms.iter().map(Key::arm).collect();
     figure(html, "Means by part and arm", &caption, &legend, chart.finish("Mean of each part of the reward by arm"));
 }
 
-fn means(html: &mut Html, facts: &Facts<'_>, evaluation: &Evaluation, order: &[(String, f64)], other: &str) {
+fn means(html: &mut Html, facts: &Facts<'_>, evaluation: &Evaluation, order: &[(String, f64)], other: Option<&str>) {
     let head = ["Part".to_owned(), "Prompts".to_owned()].into_iter();
     let head = head.chain(facts.arms.iter().map(|arm| arm.name.clone()));
-    let head: Vec<String> = head.chain([format!("{TRAINED} − {other}")]).collect();
+    let head: Vec<String> = head.chain(other.map(|other| format!("{TRAINED} − {other}"))).collect();
     let row = |(name, gain): &(String, f64)| {
         let arms = &evaluation.parts[name];
         let (fewest, most) =
@@ -72,7 +72,7 @@ fn means(html: &mut Html, facts: &Facts<'_>, evaluation: &Evaluation, order: &[(
         let count = if fewest < most { format!("{fewest}–{most}") } else { most.to_string() };
         let means = facts.arms.iter().map(|arm| arms.get(&arm.name).map_or(f64::NAN, |part| part.mean));
         let cells = [count].into_iter().chain(means.map(|mean| format::fixed(mean, 3)));
-        (Head::Text(name.clone()), cells.chain([format::signed(*gain, 3)]).collect())
+        (Head::Text(name.clone()), cells.chain(other.map(|_| format::signed(*gain, 3))).collect())
     };
     table(html, &head, &order.iter().map(row).collect::<Vec<_>>());
 }

@@ -36,13 +36,15 @@ fn headline(facts: &Facts<'_>) -> (Tone, String) {
     if let Some((other, gain)) = first {
         return (tone(gain), format!("The trained prompter {}.", compared(facts, other, gain)));
     }
-    if facts.run.evaluation.is_some() {
-        return (Tone::Even, "Arms were evaluated, none of them trained: there is no gain to tell.".to_owned());
-    }
-    if facts.steps.is_empty() {
-        return (Tone::Even, "Nothing has been trained or evaluated yet.".to_owned());
-    }
-    (Tone::Even, "No evaluation on held-out prompts yet: whether training helped is not known.".to_owned())
+    let headline = match facts.run.evaluation {
+        Some(evaluation) if evaluation.arms.contains_key(TRAINED) => {
+            "There is nothing to tell a gain by: too few prompts, or no other arm."
+        }
+        Some(_) => "The trained prompter is not among the arms evaluated: there is no gain to tell.",
+        None if facts.steps.is_empty() => "Nothing has been trained or evaluated yet.",
+        None => "No evaluation on held-out prompts yet: whether training helped is not known.",
+    };
+    (Tone::Even, headline.to_owned())
 }
 
 fn tone(gain: &Gain) -> Tone {
@@ -81,9 +83,9 @@ fn findings(facts: &Facts<'_>) -> Vec<String> {
     let mut findings = vec![what_was_done(facts)];
     findings.extend(progress(facts));
     if let Some(evaluation) = facts.run.evaluation {
-        for (name, gain) in &evaluation.gain {
-            let other = name.strip_prefix("vs_").unwrap_or(name);
-            let won = evaluation.win_rate.get(name).map(win_rate).unwrap_or_default();
+        let rates = facts.versus(&evaluation.win_rate);
+        for (other, gain) in facts.versus(&evaluation.gain) {
+            let won = rates.iter().find(|(name, _)| *name == other).map(|(_, rate)| win_rate(rate)).unwrap_or_default();
             findings.push(format!("On held-out prompts it {}{won}.", compared(facts, other, gain)));
         }
         findings.extend(lengths(facts));
@@ -118,11 +120,13 @@ fn what_was_done(facts: &Facts<'_>) -> String {
 /// How far training came and which prompter was kept.
 fn progress(facts: &Facts<'_>) -> Option<String> {
     let planned = facts.started.map(|started| started.steps);
-    let finished = facts.run.events.iter().rev().find_map(|event| match event {
-        Event::Finished { steps, kept_step, reason } => Some((*steps, *kept_step, *reason)),
+    // A run that goes on after its end has not ended.
+    let last = facts.run.events.iter().rev().find_map(|event| match event {
+        Event::Finished { steps, kept_step, reason } => Some(Some((*steps, *kept_step, *reason))),
+        Event::StepDone(_) => Some(None),
         _ => None,
     });
-    let Some((steps, kept, reason)) = finished else {
+    let Some((steps, kept, reason)) = last.flatten() else {
         let made = facts.steps.last().map_or(0, |step| step.step);
         return planned.map(|planned| format!("Unfinished: {} of {planned} steps are recorded.", format::count(made)));
     };
@@ -196,19 +200,16 @@ pub(crate) fn arm_table(html: &mut Html, facts: &Facts<'_>) {
         "What it is",
     ];
     let naive = facts.result(NAIVE).map(|naive| naive.mean_response_tokens);
+    let tenths = |tokens| format::fixed(tokens, 1);
     let row = |(arm, result): (_, &ArmResult)| {
         let arm: &Arm = arm;
         let change = naive.filter(|_| arm.name != NAIVE).map(|before| relative(result.mean_response_tokens, before));
         let cells = vec![
             format::fixed(result.mean_reward, facts.decimals),
             format::interval(result.interval, facts.decimals),
-            format::fixed(result.mean_response_tokens, 1),
+            tenths(result.mean_response_tokens),
             change.map_or(String::new(), format::signed_percent),
-            if result.mean_rewrite_tokens == 0.0 {
-                String::new()
-            } else {
-                format::fixed(result.mean_rewrite_tokens, 1)
-            },
+            Some(result.mean_rewrite_tokens).filter(|&tokens| tokens != 0.0).map_or(String::new(), tenths),
             format::count(result.n_prompts as u64),
             format!("{} × {}", result.n_rewrites, result.n_responses),
             arm.meaning.to_owned(),

@@ -106,6 +106,7 @@ fn a_whole_run_has_every_section() {
     assert!(html.contains("No update was made in steps 31."));
     assert!(html.contains("(2 times, first at step 17, last at step 23)"));
     assert!(!html.contains("http:") && !html.contains("https:") && !html.contains("url("), "nothing is loaded");
+    // Left there for whoever wants to see what it looks like.
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("report.html");
     std::fs::write(path, &html).unwrap();
     assert!(html.len() < 1_500_000, "{} bytes", html.len());
@@ -312,9 +313,9 @@ fn a_long_run_stays_readable_and_small() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// The mark makes the text unlike anything else in the file.
+    /// The mark makes the text unlike anything else in the file; `&` cannot end it, since it begins its own escape.
     #[test]
-    fn no_text_comes_through_as_it_is(text in r#"[<>&"'\x00-\x1f a-z]{0,20}[<>&"'\x00\x1b]"#) {
+    fn no_text_comes_through_as_it_is(text in r#"[<>&"'\x00-\x1f a-z]{0,20}[<>"'\x00\x1b]"#) {
         let marked = format!("qzx{text}");
         let html = render(&all_of(&marked).record());
         assert_well_formed(&html);

@@ -192,7 +192,7 @@ fn evaluation(prompts: &[EvaluatedPrompt], n_arms: usize, steps: u64) -> Evaluat
     let arms: BTreeMap<String, ArmResult> =
         ARMS[..n_arms].iter().map(|&(name, ..)| (name.to_owned(), arm_result(name, &of(name)))).collect();
     let (mut gain, mut win_rate) = (BTreeMap::new(), BTreeMap::new());
-    for other in ["naive", "ref"].into_iter().filter(|_| n_arms > 2) {
+    for other in ARMS[..n_arms].iter().map(|arm| arm.0).filter(|name| n_arms > 2 && *name != "trained") {
         let gains: Vec<f64> =
             of("trained").iter().zip(of(other)).map(|(one, two)| one.mean_reward() - two.mean_reward()).collect();
         let (mean, half) = mean_and_half(&gains);

@@ -1,5 +1,6 @@
 //! Prompts: what they are, and how they are read, split and made.
 
+mod parquet;
 mod read;
 mod record;
 mod split;

@@ -100,7 +100,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file of prompts in a format this crate does not read.
-    #[error("`{path}` is not JSONL, JSON or CSV by its name, plain or packed as .gz or .zst")]
+    #[error("`{path}` is not JSONL, JSON, CSV or Parquet by its name, plain or packed as .gz or .zst")]
     UnknownFormat {
         /// The file.
         path: PathBuf,

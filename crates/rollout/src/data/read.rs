@@ -1,4 +1,4 @@
-//! Prompts from files: JSONL, JSON and CSV, plain or packed with gzip or Zstandard.
+//! Prompts from files: JSONL, JSON, CSV and Parquet, plain or packed with gzip or Zstandard.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -11,6 +11,7 @@ use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 use serde_json::{Map, Value};
 
+use super::parquet::Table;
 use super::record::{Message, Prompt, Record, excerpt};
 use crate::Error;
 
@@ -54,6 +55,8 @@ pub enum Place {
     Line(u64),
     /// An item of a JSON array, counted from 1.
     Item(u64),
+    /// A row of a Parquet file, counted from 1.
+    Row(u64),
 }
 
 impl fmt::Display for Place {
@@ -61,6 +64,7 @@ impl fmt::Display for Place {
         match self {
             Place::Line(line) => write!(formatter, "line {line}"),
             Place::Item(item) => write!(formatter, "item {item}"),
+            Place::Row(row) => write!(formatter, "row {row}"),
         }
     }
 }
@@ -71,10 +75,11 @@ impl fmt::Display for BadRow {
     }
 }
 
-/// The most bytes one row or one whole JSON document may have once unpacked, against files made to fill the memory.
+/// The most bytes one row, one whole JSON document or one Parquet file may have once unpacked, against files made to fill the memory.
 const MAX_BYTES: u64 = 1 << 28;
 
-/// Reads the prompts of a file whose name ends in `.jsonl`, `.ndjson`, `.json` or `.csv`, and maybe `.gz` or `.zst`.
+/// Reads the prompts of a file whose name ends in `.jsonl`, `.ndjson`, `.json`, `.csv` or `.parquet`, and maybe `.gz` or
+/// `.zst`.
 ///
 /// Each row has a prompt in one of the forms of TRL's prompt-only type; its other fields are carried along. In CSV, cells
 /// that hold a JSON array or object are read as such, all others as text.
@@ -94,6 +99,7 @@ pub fn read_records(path: &Path, options: &ReadOptions) -> Result<Loaded, Error>
         Some("jsonl" | "ndjson") => read_lines(input, &mut rows)?,
         Some("json") => read_array(input, &mut rows)?,
         Some("csv") => read_table(input, &mut rows)?,
+        Some("parquet") => read_columns(input, &mut rows)?,
         _ => return Err(Error::UnknownFormat { path: path.to_owned() }),
     }
     Ok(rows.loaded)
@@ -154,6 +160,24 @@ fn cell_value(cell: &str) -> Value {
     let structured = cell.trim_start().starts_with(['[', '{']);
     let parsed = structured.then(|| serde_json::from_str(cell).ok()).flatten();
     parsed.unwrap_or_else(|| Value::from(cell))
+}
+
+fn read_columns(input: Box<dyn Read>, rows: &mut Rows<'_>) -> Result<(), Error> {
+    let mut bytes = Vec::new();
+    input.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| rows.cannot_read(error))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(rows.cannot_read(std::io::Error::other(format!("larger than {MAX_BYTES} bytes"))));
+    }
+    let cannot_read = |problem| std::io::Error::new(std::io::ErrorKind::InvalidData, problem);
+    let mut table = Table::open(&bytes).map_err(|problem| rows.cannot_read(cannot_read(problem)))?;
+    let mut number = 0;
+    while let Some(group) = table.next_rows() {
+        for row in group.map_err(|problem| rows.cannot_read(cannot_read(problem)))? {
+            number += 1;
+            rows.push(Place::Row(number), row)?;
+        }
+    }
+    Ok(())
 }
 
 /// The rows of one file as they come in.

@@ -106,12 +106,18 @@ impl<'a, E: Engine> Run<'a, E> {
     /// Sample `group_size` rewrites of each of the step's prompts, answer and judge them.
     pub(crate) fn rollouts(&mut self, state: &State, group_size: usize) -> Result<Batch<'a>, Error> {
         let records = self.step_prompts(state.step);
-        let seed = |record: &Record, number| {
-            derive_seed(&[self.seed, REWRITES, state.step, stable_hash(&[record.prompt.text().as_bytes()]), number])
+        // A prompt that comes twice in one step, where there are fewer than the step takes, is rewritten differently.
+        let seed = |place: usize, record: &Record, number| {
+            let prompt = stable_hash(&[record.prompt.text().as_bytes()]);
+            derive_seed(&[self.seed, REWRITES, state.step, place as u64, prompt, number])
         };
         let jobs: Vec<RewriteJob<'_>> = records
             .iter()
-            .map(|&record| RewriteJob { record, seeds: (0..group_size as u64).map(|k| seed(record, k)).collect() })
+            .enumerate()
+            .map(|(place, &record)| {
+                let seeds = (0..group_size as u64).map(|number| seed(place, record, number)).collect();
+                RewriteJob { record, seeds }
+            })
             .collect();
         let mut seconds = Seconds::default();
         let mut prompter = self.prompter.with(Some(&state.adapter));

@@ -1,0 +1,6 @@
+//! Training loops on models and targets that are small enough to know everything about them.
+
+mod invariances;
+mod resume;
+mod support;
+mod tabular;

@@ -124,10 +124,12 @@ impl Checker<'_> {
             (Kind::Whole(..), _) => Err(wrong("a whole number")),
             (Kind::Number(low, high), Value::Integer(_) | Value::Float(_)) => {
                 let number = as_number(value);
-                // The engine computes in 32 bits, where a number may lie outside though it lay inside in 64.
-                let inside = [number, f64::from(number as f32)]
-                    .iter()
-                    .all(|number| number.is_finite() && is_inside(*number, *low, *high));
+                // The engine computes in 32 bits, where a number may lie outside its limits though it lies inside in 64.
+                let single = number as f32;
+                if !single.is_finite() {
+                    return Err(wrong("a number that 32 bits can hold"));
+                }
+                let inside = [number, f64::from(single)].iter().all(|number| is_inside(*number, *low, *high));
                 if inside { Ok(Value::Float(number)) } else { Err(wrong(&format!("a number {}", limits(*low, *high)))) }
             }
             (Kind::Number(..), _) => Err(wrong("a number")),
@@ -188,6 +190,9 @@ fn is_inside(number: f64, low: Bound<f64>, high: Bound<f64>) -> bool {
 }
 
 fn limits(low: Bound<f64>, high: Bound<f64>) -> String {
+    if let (Bound::Included(least), Bound::Included(most)) = (low, high) {
+        return format!("from {least} to {most}");
+    }
     let low = match low {
         Bound::Included(least) => Some(format!("of at least {least}")),
         Bound::Excluded(limit) => Some(format!("above {limit}")),

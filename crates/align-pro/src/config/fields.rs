@@ -141,7 +141,7 @@ const RAILS: &[Field] = &[
 ];
 
 const DATA: &[Field] = &[
-    field("train", Path, Nothing, "A JSONL, JSON or CSV file of prompts to train on; or else `constraints`."),
+    field("train", Path, Nothing, "A JSONL, JSON, CSV or Parquet file of prompts to train on; or else `constraints`."),
     field("eval", Path, Nothing, "A file of held-out prompts."),
     field("held-out-share", PROPER_SHARE, Rule("0.2"), "Share of `train` that is held out where there is no `eval`."),
     field(

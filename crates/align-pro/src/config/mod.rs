@@ -67,7 +67,7 @@ pub(crate) fn resolve(text: &str, sets: &[String], folder: &Path) -> Result<Plan
 fn typed(document: &Document, table: Table) -> Result<Plan, Problem> {
     if let Some(reward) = table.get("reward") {
         let name = reward.as_table().and_then(|reward| reward.keys().next()).cloned().unwrap_or_default();
-        let key = format!("reward.{name}");
+        let key = if name == "regex" { "reward.regex.pattern".to_owned() } else { format!("reward.{name}") };
         Verifier::deserialize(reward.clone())
             .map_err(|error| Problem::new(document.place_of(&key), key, document::one_line(error.message())))?;
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use rollout::event::read_events;
 use rollout::journal::Journal;
 
 use super::Session;
@@ -49,8 +50,9 @@ pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &
         prompts.held_out.len(),
         path.display()
     ));
-    let mut watcher = Watcher::new(plan.schedule.steps, true);
-    let outcome = training::train(plan, &folder, &mut world, &prompts, &mut watcher)?;
+    let events = training::events(plan, &folder)?;
+    let mut watcher = Watcher::new(plan.schedule.steps, &folder.metrics(), &read_events(&folder.events())?)?;
+    let outcome = training::train(plan, &folder, &mut world, &prompts, events, &mut watcher)?;
     folder.save_adapter(&outcome.adapter, &world.architecture, &plan.prompter.model)?;
 
     let trained = Trained { adapter: &outcome.adapter, steps: outcome.kept_step };

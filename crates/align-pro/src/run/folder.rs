@@ -70,6 +70,10 @@ impl RunFolder {
         self.0.join("events.jsonl")
     }
 
+    pub(crate) fn metrics(&self) -> PathBuf {
+        self.0.join("metrics")
+    }
+
     pub(crate) fn checkpoints(&self) -> PathBuf {
         self.0.join("checkpoints")
     }

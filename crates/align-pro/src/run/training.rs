@@ -9,17 +9,25 @@ use super::prompts::Prompts;
 use super::world::World;
 use crate::config::plan::{Plan, TargetPlan};
 
+/// The run's events up to its newest checkpoint, after which it goes on.
+pub(crate) fn events(plan: &Plan, folder: &RunFolder) -> anyhow::Result<EventLog> {
+    Ok(EventLog::resume(&folder.events(), checkpoints(plan, folder).events_length()?)?)
+}
+
+fn checkpoints(plan: &Plan, folder: &RunFolder) -> Checkpoints {
+    Checkpoints::new(&folder.checkpoints(), &plan.prompter.model)
+}
+
 /// Train, or go on training, until the plan's schedule ends.
 pub(crate) fn train(
     plan: &Plan,
     folder: &RunFolder,
     world: &mut World,
     prompts: &Prompts,
+    mut events: EventLog,
     watcher: &mut dyn EventSink,
 ) -> anyhow::Result<Outcome> {
     let TargetPlan::Local(target) = &plan.target;
-    let checkpoints = Checkpoints::new(&folder.checkpoints(), &plan.prompter.model);
-    let mut events = EventLog::resume(&folder.events(), checkpoints.events_length()?)?;
     if events.length() == 0 {
         let started = Event::Started(Started {
             schema: EVENT_SCHEMA,
@@ -50,7 +58,7 @@ pub(crate) fn train(
         schedule: &plan.schedule,
         seed: plan.seed,
         micro_batch_tokens: *micro_batch_tokens,
-        checkpoints,
+        checkpoints: checkpoints(plan, folder),
         events,
         watcher,
     };

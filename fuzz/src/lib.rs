@@ -1,9 +1,10 @@
-//! What the fuzz targets share: a scratch folder, and everything a caller may ask of an opened model.
+//! What the fuzz targets share: a scratch folder, and everything a caller may ask of what was opened.
 
 use std::path::Path;
 use std::sync::LazyLock;
 
 use lm::{Checkpoint, Framing, LayerTensor, Linear, TensorId, TextStream, Tokenizer};
+use rollout::data::{ReadOptions, read_records};
 use tempfile::TempDir;
 
 static SCRATCH: LazyLock<TempDir> = LazyLock::new(|| {
@@ -49,5 +50,23 @@ pub fn use_tokenizer(tokenizer: &Tokenizer) {
         }
         let _ = tokenizer.encode(text, Framing::Framed);
         let _ = tokenizer.encode_markup(text);
+    }
+}
+
+/// Reads a file of prompts; checks that the rows of what it held read back as the same prompts under the same ids.
+pub fn read_prompts(name: &str, bytes: &[u8]) {
+    write(name, bytes);
+    let options = ReadOptions { max_bad_rows: 1_000, ..ReadOptions::default() };
+    let Ok(loaded) = read_records(&scratch().join(name), &options) else { return };
+    let mut rows = String::new();
+    for record in &loaded.records {
+        rows.push_str(&serde_json::to_string(&record.to_row()).expect("a row is JSON"));
+        rows.push('\n');
+    }
+    write("again.jsonl", rows.as_bytes());
+    let again = read_records(&scratch().join("again.jsonl"), &ReadOptions::default()).expect("rows are sound");
+    assert_eq!(again.records.len(), loaded.records.len());
+    for (record, again) in loaded.records.iter().zip(&again.records) {
+        assert_eq!((&record.id, &record.prompt), (&again.id, &again.prompt));
     }
 }

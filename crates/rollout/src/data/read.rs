@@ -9,10 +9,10 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::parquet::Table;
-use super::record::{Message, Prompt, Record, excerpt};
+use super::record::{Message, Prompt, Record, excerpt, id_of};
 use crate::Error;
 
 /// How prompt files are read.
@@ -252,14 +252,6 @@ fn prompt_of(value: Value) -> Result<Prompt, String> {
         }
         other => Err(format!("expected text or messages, found {}", excerpt(&other.to_string()))),
     }
-}
-
-fn id_of(fields: &Map<String, Value>) -> Option<String> {
-    ["id", "key"].iter().find_map(|name| match fields.get(*name) {
-        Some(Value::String(id)) if !id.is_empty() => Some(id.clone()),
-        Some(Value::Number(id)) => Some(id.to_string()),
-        _ => None,
-    })
 }
 
 #[cfg(test)]

@@ -41,8 +41,16 @@ impl Record {
             Prompt::Text(text) => json!(text),
             Prompt::Messages(messages) => json!(messages),
         };
-        let own = [("id".to_owned(), json!(self.id)), ("prompt".to_owned(), prompt)];
-        own.into_iter().chain(self.fields.iter().map(|(name, value)| (name.clone(), value.clone()))).collect()
+        let own = [("id".to_owned(), json!(self.id)), ("prompt".to_owned(), prompt.clone())];
+        let fields = self.fields.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let mut row: Map<String, Value> = own.into_iter().chain(fields).collect();
+        // A field of the row may have one of these names and not be what was read: an `id` that is a list, a `prompt`
+        // beside the field that holds the prompt.
+        row.insert("prompt".to_owned(), prompt);
+        if id_of(&row).as_ref() != Some(&self.id) {
+            row.insert("id".to_owned(), json!(self.id));
+        }
+        row
     }
 
     /// The error that a field is not what was expected, showing what is there.
@@ -50,6 +58,15 @@ impl Record {
         let found = self.fields.get(field).map_or("nothing".to_owned(), |value| excerpt(&value.to_string()));
         Error::Field { record: self.id.clone(), field: field.to_owned(), expected, found }
     }
+}
+
+/// The id that a row gives itself.
+pub(super) fn id_of(fields: &Map<String, Value>) -> Option<String> {
+    ["id", "key"].iter().find_map(|name| match fields.get(*name) {
+        Some(Value::String(id)) if !id.is_empty() => Some(id.clone()),
+        Some(Value::Number(id)) => Some(id.to_string()),
+        _ => None,
+    })
 }
 
 /// At most 60 characters of a text that goes into a message.
@@ -85,6 +102,18 @@ impl Prompt {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_read_back_whatever_their_fields_are_called() {
+        let record = |id: &str, fields: Value| {
+            let Value::Object(fields) = fields else { panic!("not an object") };
+            Record { id: id.to_owned(), prompt: Prompt::Text("x".to_owned()), fields }
+        };
+        let row = |id: &str, fields: Value| Value::Object(record(id, fields).to_row());
+        assert_eq!(row("7", json!({"id": 7, "n": 1})), json!({"id": 7, "prompt": "x", "n": 1}));
+        assert_eq!(row("line 2", json!({"id": [{}]})), json!({"id": "line 2", "prompt": "x"}));
+        assert_eq!(row("k", json!({"key": "k", "prompt": 3})), json!({"id": "k", "key": "k", "prompt": "x"}));
+    }
 
     #[test]
     fn the_last_message_is_the_one_to_rewrite() {

@@ -134,7 +134,7 @@ fn read_page(
     let repeats = levels(column.max_repeat, data.int(4))?;
     let definitions = levels(column.max_definition, data.int(3))?;
     let n_values = entries.extend(column, repeats, definitions, n_entries);
-    read_values(rest, data.int(2), n_values, column, dictionary, &mut entries.cells, budget)?;
+    entries.cells.extend(read_values(rest, data.int(2), n_values, column, dictionary, budget)?);
     Ok(n_entries)
 }
 
@@ -158,7 +158,7 @@ fn read_page_v2(
     let repeats = levels_of(repeats, column.max_repeat, n_entries)?;
     let definitions = levels_of(definitions, column.max_definition, n_entries)?;
     let n_values = entries.extend(column, repeats, definitions, n_entries);
-    read_values(&bytes, data.int(4), n_values, column, dictionary, &mut entries.cells, budget)?;
+    entries.cells.extend(read_values(&bytes, data.int(4), n_values, column, dictionary, budget)?);
     Ok(n_entries)
 }
 

@@ -29,14 +29,14 @@ pub(super) fn read_values(
     n: usize,
     column: &Column,
     dictionary: &[Cell],
-    cells: &mut Vec<Cell>,
     budget: &mut Budget,
-) -> Result<(), Problem> {
+) -> Result<Vec<Cell>, Problem> {
+    let mut cells = Vec::new();
     if n == 0 {
-        return Ok(());
+        return Ok(cells);
     }
     match (encoding, column.physical) {
-        (Some(0), _) => cells.extend(plain_values(bytes, n, column, budget)?),
+        (Some(0), _) => cells = plain_values(bytes, n, column, budget)?,
         (Some(2 | 8), _) => {
             let (&width, indices) = bytes.split_first().ok_or(ENDS_EARLY)?;
             for index in hybrid(indices, u32::from(width), n)? {
@@ -61,7 +61,7 @@ pub(super) fn read_values(
                 cells.push(cell(Stored::Bytes(value), column, budget)?);
             }
         }
-        (Some(7), Physical::Bytes | Physical::Fixed(_)) => incremental(bytes, n, column, cells, budget)?,
+        (Some(7), Physical::Bytes | Physical::Fixed(_)) => cells = incremental(bytes, n, column, budget)?,
         (Some(9), physical) => {
             let width = width_of(physical).ok_or(Problem::Damaged("split bytes of values of no fixed width"))?;
             let streams = bytes.get(..width.checked_mul(n).ok_or(LENGTH)?).ok_or(ENDS_EARLY)?;
@@ -75,7 +75,7 @@ pub(super) fn read_values(
             return Err(Problem::Unknown { what: "encoding", name });
         }
     }
-    Ok(())
+    Ok(cells)
 }
 
 /// Values one after the other.
@@ -196,16 +196,11 @@ fn deltas(bytes: &mut &[u8], n: usize) -> Result<Vec<i64>, Problem> {
 }
 
 /// Texts that begin as the one before (DELTA_BYTE_ARRAY): how much of it they share, then what comes after that.
-fn incremental(
-    bytes: &[u8],
-    n: usize,
-    column: &Column,
-    cells: &mut Vec<Cell>,
-    budget: &mut Budget,
-) -> Result<(), Problem> {
+fn incremental(bytes: &[u8], n: usize, column: &Column, budget: &mut Budget) -> Result<Vec<Cell>, Problem> {
     let mut rest = bytes;
     let shared = deltas(&mut rest, n)?;
     let lengths = deltas(&mut rest, n)?;
+    let mut cells = Vec::with_capacity(n);
     let mut text = Vec::new();
     for (shared, length) in shared.into_iter().zip(lengths) {
         let shared = usize::try_from(shared).ok().filter(|shared| *shared <= text.len()).ok_or(LENGTH)?;
@@ -215,7 +210,7 @@ fn incremental(
         budget.pay(text.len() as u64)?;
         cells.push(cell(Stored::Bytes(&text), column, budget)?);
     }
-    Ok(())
+    Ok(cells)
 }
 
 /// The cell of a value.

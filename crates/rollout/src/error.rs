@@ -149,7 +149,7 @@ pub enum Error {
         /// Its name.
         model: String,
         /// Why.
-        source: lm::Error,
+        source: Box<lm::Error>,
     },
     /// A message of a role that chat templates of local models do not know.
     #[error("no local model knows messages of the role `{role}`; there are system, user, assistant")]
@@ -187,7 +187,7 @@ pub enum Error {
         /// Which.
         what: &'static str,
         /// Why.
-        source: theory::Error,
+        source: Box<theory::Error>,
     },
     /// A template has a brace that belongs to no slot.
     #[error("a brace that begins or ends no slot: `{excerpt}`; write it twice to mean itself")]

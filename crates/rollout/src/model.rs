@@ -81,6 +81,6 @@ impl<E: Engine> LocalModel<E> {
 
     /// An engine's error, with the model's name.
     pub fn failed(&self, source: lm::Error) -> Error {
-        Error::Model { model: self.parts.name.clone(), source }
+        Error::Model { model: self.parts.name.clone(), source: Box::new(source) }
     }
 }

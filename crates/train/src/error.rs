@@ -10,7 +10,7 @@ pub enum Error {
     World(#[from] rollout::Error),
     /// The prompter's engine, its adapter or its optimiser refused.
     #[error("cannot train the prompter")]
-    Engine(#[source] lm::Error),
+    Engine(#[source] Box<lm::Error>),
     /// An objective refused its numbers.
     #[error("cannot compute the objective")]
     Objective(#[from] objective::Error),
@@ -53,6 +53,6 @@ pub enum Error {
 
 impl From<lm::Error> for Error {
     fn from(source: lm::Error) -> Error {
-        Error::Engine(source)
+        Error::Engine(Box::new(source))
     }
 }

@@ -87,7 +87,7 @@ fn ends(interval: Interval) -> [f64; 2] {
 }
 
 fn statistic(what: &'static str) -> impl Fn(theory::Error) -> Error {
-    move |source| Error::Statistic { what, source }
+    move |source| Error::Statistic { what, source: Box::new(source) }
 }
 
 fn arm_result(prompts: &[EvaluatedPrompt]) -> Result<ArmResult, Error> {

@@ -116,6 +116,17 @@ impl Packing {
     pub(super) fn new(precision: Precision) -> Packing {
         Packing { rows: FrozenRows::new(precision), rows_f32: Rows::new(Precision::F32), dropped: Vec::new() }
     }
+
+    /// `x` (m × k), which `rows` already hold, in f32: the same rows where those are f32 too.
+    fn exact(&mut self, pool: &Pool, x: &[f32], m: usize, k: usize) -> &Rows {
+        match self.rows.exact() {
+            Some(rows) => rows,
+            None => {
+                self.rows_f32.pack(pool, x, m, k);
+                &self.rows_f32
+            }
+        }
+    }
 }
 
 /// Which linear maps of which layer, under which adapter.
@@ -169,8 +180,8 @@ impl Maps<'_> {
         u.resize(m * width, 0.0);
         match adapter.lora.dropout {
             None => {
-                packing.rows_f32.pack(self.pool, input, m, fan.a.inputs());
-                kernel::product(self.pool, &packing.rows_f32, &fan.a, &Epilogue::default(), u);
+                let rows = packing.exact(self.pool, input, m, fan.a.inputs());
+                kernel::product(self.pool, rows, &fan.a, &Epilogue::default(), u);
             }
             Some(dropout) => {
                 // Every linear map has a mask of its own, as in PEFT: one product a member.
@@ -241,8 +252,8 @@ impl Maps<'_> {
         let backward = fan.members[place].backward.as_ref()?;
         let (inputs, outputs) = (fan.a.inputs(), d_out.len() / m.max(1));
         du.resize(m * rank, 0.0);
-        packing.rows_f32.pack(self.pool, d_out, m, outputs);
-        kernel::product(self.pool, &packing.rows_f32, &backward.b, &Epilogue::default(), du);
+        let rows = packing.exact(self.pool, d_out, m, outputs);
+        kernel::product(self.pool, rows, &backward.b, &Epilogue::default(), du);
         let (a, b) = (lora.shape.a(self.index, linear)?, lora.shape.b(self.index, linear)?);
         let u = Columns::new(u, fan.a.outputs(), place * rank..(place + 1) * rank);
         let (d_out, du) = (Columns::all(d_out, outputs), Columns::all(du, rank));

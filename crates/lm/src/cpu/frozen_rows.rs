@@ -31,6 +31,11 @@ impl FrozenRows {
         self.rows.pack(pool, &self.halves, 2 * m, k);
     }
 
+    /// What is packed, if no digit was lost.
+    pub(super) fn exact(&self) -> Option<&Rows> {
+        (self.rows.precision() == Precision::F32).then_some(&self.rows)
+    }
+
     /// out = x Wᵀ + epilogue, (m × n).
     pub(super) fn product<'a>(
         &mut self,

@@ -25,12 +25,12 @@ struct Scored {
     layers: Vec<KeptLayer>,
 }
 
-/// How much of a layer a chunk keeps for its backward pass.
+/// What a chunk keeps for its backward pass.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keep {
     Nothing,
-    Entry,
-    All,
+    /// All of so many layers, and the entries of the others.
+    Layers(usize),
 }
 
 impl CpuEngine {
@@ -65,11 +65,12 @@ impl CpuEngine {
         let mut scores = Scores::default();
         let mut tape = Tape { chunks: Vec::new(), shape: adapter.shape.clone(), options: *options };
         let mut budget = self.tape_budget;
+        let layers = self.model.layers.len();
+        let layer_bytes = super::tape_bytes_per_token(&self.model.architecture, self.precision()) / layers.max(1);
         for groups in chunks(groups) {
-            let needed = rows(groups) * super::tape_bytes_per_token(&self.model.architecture, self.precision());
-            let keep = if needed <= budget { Keep::All } else { Keep::Entry };
-            budget = budget.saturating_sub(if keep == Keep::All { needed } else { 0 });
-            let scored = self.forward(groups, Some(&packed), options, keep);
+            let kept = budget.checked_div(rows(groups) * layer_bytes).unwrap_or(layers).min(layers);
+            budget -= rows(groups) * layer_bytes * kept;
+            let scored = self.forward(groups, Some(&packed), options, Keep::Layers(kept));
             collect(&mut scores, &scored.states, &scored.head, Some((adapter, &scored.normed[..])));
             let Scored { batch, store, states, last, normed, head, layers } = scored;
             tape.chunks.push(Chunk { batch, store, states, head, last, normed, layers });
@@ -93,10 +94,10 @@ impl CpuEngine {
         let mut layers = Vec::new();
         let pass = Pass::new(pool, model, adapter, &batch);
         pass.embed(activations);
-        pass.layers(&mut store, (packing, activations), |_, activations| match keep {
+        pass.layers(&mut store, (packing, activations), |index, activations| match keep {
             Keep::Nothing => {}
-            Keep::Entry => layers.push(KeptLayer::Entry(activations.entry.clone())),
-            Keep::All => {
+            Keep::Layers(kept) if index >= kept => layers.push(KeptLayer::Entry(activations.entry.clone())),
+            Keep::Layers(_) => {
                 let mut kept = spare.pop().unwrap_or_default();
                 kept.keep(pool, activations, model.precision);
                 layers.push(KeptLayer::All(Box::new(kept)));

@@ -133,6 +133,7 @@ fn generate(
     let samples = group.map_or(1, |(_, samples)| samples);
     let request = |index: usize| Request {
         prompt: tokens(length, index),
+        tails: Vec::new(),
         seeds: (0..samples as u64).collect(),
         sampling: Sampling::at_temperature(1.0),
         max_tokens: new,

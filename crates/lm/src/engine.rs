@@ -39,6 +39,9 @@ pub trait Engine {
 pub struct Request {
     /// Prompt tokens, special tokens included; at least one.
     pub prompt: Vec<Token>,
+    /// What each sample reads after the prompt, one entry a seed: requests that differ in their last words share the rest.
+    /// It is not part of the sample. Empty where all samples begin right after the prompt.
+    pub tails: Vec<Vec<Token>>,
     /// One sample a seed. The same seed gives the same text whatever else is in the batch.
     pub seeds: Vec<u64>,
     /// How tokens are drawn.
@@ -49,6 +52,13 @@ pub struct Request {
     pub stop_tokens: Vec<Token>,
     /// Texts that end a sample as soon as its decoded text contains one.
     pub stop_strings: Vec<String>,
+}
+
+impl Request {
+    /// What a sample reads after the prompt.
+    pub fn tail(&self, sample: usize) -> &[Token] {
+        self.tails.get(sample).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// How the next token is drawn.

@@ -65,7 +65,8 @@ pub fn answer(
         for (rewrite, &seed) in rewrites.iter().zip(&job.seeds) {
             let messages = job.record.prompt.with_text(&rewrite.guarded.rewrite);
             let seeds = (0..environment.responses as u64).map(|number| lm::derive_seed(&[seed, number]));
-            calls.extend(seeds.map(|seed| Call { messages: messages.clone(), seed }));
+            let stem = stem(job.record.prompt.text(), &rewrite.guarded.rewrite);
+            calls.extend(seeds.map(|seed| Call { messages: messages.clone(), stem, seed }));
         }
     }
     let responses = environment.target.respond(&calls)?;
@@ -93,6 +94,12 @@ pub fn answer(
     let groups = groups.collect();
     seconds.reward += clock.elapsed().as_secs_f64();
     Ok(groups)
+}
+
+/// How much of x' all rewrites of x that keep it in front have in common.
+fn stem(prompt: &str, rewrite: &str) -> usize {
+    let prompt = prompt.trim_end();
+    if rewrite.len() > prompt.len() && rewrite.starts_with(prompt) { prompt.len() } else { 0 }
 }
 
 fn exchange<'a>(record: &'a Record, rewrite: &'a Rewrite, response: &'a Response) -> Exchange<'a> {

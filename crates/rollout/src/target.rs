@@ -45,6 +45,9 @@ pub struct Response {
 pub struct Call {
     /// The conversation, whose last message is the target's prompt x'.
     pub messages: Vec<Message>,
+    /// Bytes at the beginning of the last message that other calls beside this one have too, or 0: a local target reads
+    /// them once. They depend on x and x' alone, so that an answer does not depend on its company.
+    pub stem: usize,
     /// The same seed gives the same answer, where the target can.
     pub seed: u64,
 }

@@ -117,6 +117,7 @@ fn request(prompt: &Prompt, sampling: Sampling, arguments: &Generate, model: &Lo
     Ok(Request {
         prompt: prompt_tokens(&prompt.text, arguments, model)?,
         // A sample's seed depends on its place among its prompt's samples only, never on the other prompts.
+        tails: Vec::new(),
         seeds: (0..flags.samples.get() as u64).map(|sample| derive_seed(&[flags.seed, sample])).collect(),
         sampling,
         max_tokens: flags.max_tokens.get(),

@@ -90,6 +90,7 @@ fn calibrate(plan: &Plan, world: &mut world::World, train: &[rollout::data::Reco
     let calls = records.iter().zip(&rewrites).flat_map(|(record, rewrites)| {
         rewrites.iter().enumerate().map(|(index, rewrite)| Call {
             messages: record.prompt.with_text(&rewrite.guarded.rewrite),
+            stem: 0,
             seed: index as u64,
         })
     });

@@ -16,6 +16,8 @@ mod lab_objective;
 #[cfg(unix)]
 mod pull;
 #[cfg(test)]
+mod runs;
+#[cfg(test)]
 mod score;
 #[cfg(test)]
 mod show;

@@ -1,6 +1,7 @@
 //! Sampling with continuous batching: a finished sample leaves its row to the next one.
 //!
-//! Each prompt is computed once, into a segment that all its samples share; each sample owns a segment for its tokens.
+//! Each prompt is computed once, into a segment that all its samples share; each sample owns a segment for its tail and its
+//! tokens.
 
 use std::collections::VecDeque;
 
@@ -61,12 +62,21 @@ struct Row<'a> {
     request: usize,
     sample: usize,
     segment: usize,
+    /// The final hidden state of its tail's last token; empty without a tail, where the prompt's counts.
+    last: Vec<f32>,
     sampler: Sampler,
     stops: Option<Stops<'a>>,
     tokens: Vec<Token>,
     token_logps: Vec<f32>,
     plain_token_logps: Vec<f32>,
     finish: Option<Finish>,
+}
+
+/// Tokens to be computed without drawing any.
+struct Fill<'a> {
+    segment: usize,
+    prefix: Option<(usize, usize)>,
+    tokens: &'a [Token],
 }
 
 /// Watches a sample's text for its stop strings.
@@ -135,21 +145,20 @@ impl<'a> Generation<'a> {
         Ok(self.done.into_iter().map(|samples| samples.into_iter().flatten().collect()).collect())
     }
 
-    /// Fill free rows with waiting samples, computing prompts as they are needed; how many rows are new (at the end).
+    /// Fill free rows with waiting samples, computing prompts and tails as they are needed; how many rows are new (at the
+    /// end).
     fn admit(&mut self) -> usize {
         let free = ROWS.saturating_sub(self.rows.len()).min(self.waiting.len());
         let next: Vec<(usize, usize)> = self.waiting.drain(..free).collect();
-        let mut needed: Vec<usize> =
-            next.iter().map(|&(request, _)| request).filter(|&request| self.prompts[request].is_none()).collect();
-        needed.dedup();
-        self.prefill(&needed);
+        self.open_prompts(&next);
         for &(request, sample) in &next {
             let asked = &self.requests[request];
             let stops = self.decoder.tokenizer.filter(|_| !asked.stop_strings.is_empty());
             self.rows.push(Row {
                 request,
                 sample,
-                segment: self.store.open(asked.max_tokens.min(FIRST_CAPACITY)),
+                segment: self.store.open(asked.tail(sample).len() + asked.max_tokens.min(FIRST_CAPACITY)),
+                last: Vec::new(),
                 sampler: Sampler::new(asked.seeds[sample]),
                 stops: stops.map(|tokenizer| Stops::new(tokenizer, &asked.stop_strings)),
                 tokens: Vec::new(),
@@ -158,44 +167,78 @@ impl<'a> Generation<'a> {
                 finish: None,
             });
         }
+        self.read_tails(next.len());
         next.len()
     }
 
-    /// Compute the prompts of some requests, [`PREFILL_ROWS`] tokens at a time.
-    fn prefill(&mut self, requests: &[usize]) {
-        let hidden = self.decoder.model.architecture.hidden;
+    /// Compute the prompts of these samples' requests that are not there yet.
+    fn open_prompts(&mut self, next: &[(usize, usize)]) {
+        let mut needed: Vec<usize> =
+            next.iter().map(|&(request, _)| request).filter(|&request| self.prompts[request].is_none()).collect();
+        needed.dedup();
+        let requests = self.requests;
+        let fill = |&request: &usize| {
+            let tokens = requests[request].prompt.as_slice();
+            Fill { segment: self.store.open(tokens.len()), prefix: None, tokens }
+        };
+        let fills: Vec<Fill<'_>> = needed.iter().map(fill).collect();
+        for ((request, last), fill) in needed.into_iter().zip(self.prefill(&fills)).zip(&fills) {
+            let users = requests[request].seeds.len();
+            self.prompts[request] = Some(Prompt { segment: fill.segment, last, users });
+        }
+    }
+
+    /// Compute the tails of the `begun` new rows.
+    fn read_tails(&mut self, begun: usize) {
+        let requests = self.requests;
+        let new = self.rows.len() - begun..self.rows.len();
+        let with_tail = |&index: &usize| !requests[self.rows[index].request].tail(self.rows[index].sample).is_empty();
+        let rows: Vec<usize> = new.filter(with_tail).collect();
+        let fill = |&index: &usize| {
+            let row = &self.rows[index];
+            let tokens = requests[row.request].tail(row.sample);
+            Fill { segment: row.segment, prefix: self.prefix(row.request), tokens }
+        };
+        let fills: Vec<Fill<'_>> = rows.iter().map(fill).collect();
+        for (index, last) in rows.into_iter().zip(self.prefill(&fills)) {
+            self.rows[index].last = last;
+        }
+    }
+
+    /// Segment and length of a request's prompt.
+    fn prefix(&self, request: usize) -> Option<(usize, usize)> {
+        self.prompts[request].as_ref().map(|prompt| (prompt.segment, self.requests[request].prompt.len()))
+    }
+
+    /// Compute tokens, [`PREFILL_ROWS`] at a time; the final hidden state of each fill's last one, in order.
+    fn prefill(&mut self, fills: &[Fill<'_>]) -> Vec<Vec<f32>> {
+        let mut lasts = Vec::with_capacity(fills.len());
         let mut batch = Batch::default();
         let mut ends = Vec::new();
-        for &request in requests {
-            let asked = &self.requests[request];
-            let segment = self.store.open(asked.prompt.len());
-            self.prompts[request] = Some(Prompt { segment, last: Vec::new(), users: asked.seeds.len() });
+        for &Fill { segment, prefix, tokens } in fills {
             let mut held = 0;
-            while held < asked.prompt.len() {
+            while held < tokens.len() {
                 let room = PREFILL_ROWS - batch.rows();
-                let piece = &asked.prompt[held..asked.prompt.len().min(held + room)];
-                batch.push(segment, held, None, piece);
+                let piece = &tokens[held..tokens.len().min(held + room)];
+                batch.push(segment, held, prefix, piece);
                 held += piece.len();
-                if held == asked.prompt.len() {
-                    ends.push((request, batch.rows() - 1));
+                if held == tokens.len() {
+                    ends.push(batch.rows() - 1);
                 }
                 if batch.rows() == PREFILL_ROWS {
-                    self.finish_prefill(&mut batch, &mut ends, hidden);
+                    self.finish_prefill(&mut batch, &mut ends, &mut lasts);
                 }
             }
         }
-        self.finish_prefill(&mut batch, &mut ends, hidden);
+        self.finish_prefill(&mut batch, &mut ends, &mut lasts);
+        lasts
     }
 
-    fn finish_prefill(&mut self, batch: &mut Batch, ends: &mut Vec<(usize, usize)>, hidden: usize) {
+    fn finish_prefill(&mut self, batch: &mut Batch, ends: &mut Vec<usize>, lasts: &mut Vec<Vec<f32>>) {
         if batch.rows() > 0 {
-            let states: Vec<usize> = ends.iter().map(|&(_, row)| row).collect();
-            let last = self.pass(batch, &states);
-            for ((request, _), last) in ends.drain(..).zip(last.chunks(hidden)) {
-                if let Some(prompt) = &mut self.prompts[request] {
-                    prompt.last = last.to_vec();
-                }
-            }
+            let hidden = self.pass(batch, ends);
+            lasts.extend(hidden.chunks(self.decoder.model.architecture.hidden).map(<[f32]>::to_vec));
+            ends.clear();
             *batch = Batch::default();
         }
     }
@@ -205,21 +248,26 @@ impl<'a> Generation<'a> {
         let old = self.rows.len() - begun;
         let mut batch = Batch::default();
         for row in &self.rows[..old] {
-            let prompt = self.prompts[row.request]
-                .as_ref()
-                .map(|prompt| (prompt.segment, self.requests[row.request].prompt.len()));
-            batch.push(row.segment, row.tokens.len() - 1, prompt, &row.tokens[row.tokens.len() - 1..]);
+            let tail = self.requests[row.request].tail(row.sample).len();
+            let last = row.tokens.len() - 1;
+            batch.push(row.segment, tail + last, self.prefix(row.request), &row.tokens[last..]);
         }
         let states: Vec<usize> = (0..old).collect();
         let hidden = self.pass(&batch, &states);
         self.draw(0..old, &hidden)
     }
 
-    /// The first token of the new rows, from their prompts' last states.
+    /// The first token of the new rows, from the last states of what they have read.
     fn first_tokens(&mut self, begun: usize) -> Result<(), Error> {
         let new = self.rows.len() - begun..self.rows.len();
-        let last = |row: &Row<'_>| self.prompts[row.request].as_ref().map_or(&[][..], |prompt| &prompt.last);
-        let hidden: Vec<f32> = self.rows[new.clone()].iter().flat_map(last).copied().collect();
+        let hidden: Vec<f32> = self.rows[new.clone()]
+            .iter()
+            .flat_map(|row| match &self.prompts[row.request] {
+                Some(prompt) if row.last.is_empty() => &prompt.last,
+                _ => &row.last,
+            })
+            .copied()
+            .collect();
         self.draw(new, &hidden)
     }
 
@@ -297,7 +345,8 @@ impl Row<'_> {
     fn push(&mut self, token: Token, request: &Request, context: usize) {
         self.tokens.push(token);
         let stopped = self.stops.as_mut().is_some_and(|stops| stops.push(token));
-        let full = self.tokens.len() >= request.max_tokens || request.prompt.len() + self.tokens.len() >= context;
+        let full = self.tokens.len() >= request.max_tokens
+            || request.prompt.len() + request.tail(self.sample).len() + self.tokens.len() >= context;
         self.finish = if request.stop_tokens.contains(&token) {
             Some(Finish::StopToken)
         } else if stopped {

@@ -31,9 +31,9 @@ use kernel::Pool;
 
 use self::adapter::Packing;
 use self::forward::Activations;
+pub use self::machine::{default_precision, instruction_set};
 use self::model::Model;
 use self::tape::KeptActivations;
-pub use self::machine::{default_precision, instruction_set};
 pub use self::tape::{Tape, tape_bytes_per_token};
 use crate::{
     Architecture, Checkpoint, Engine, Error, Group, Lora, LoraGradients, Request, Sample, ScoreOptions, Scores,

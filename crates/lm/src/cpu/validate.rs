@@ -43,7 +43,15 @@ pub(super) fn groups(architecture: &Architecture, groups: &[Group]) -> Result<()
 
 pub(super) fn requests(architecture: &Architecture, requests: &[Request], has_tokenizer: bool) -> Result<(), Error> {
     for (index, request) in requests.iter().enumerate() {
-        prompt(architecture, &format!("request {index}"), &request.prompt, 1)?;
+        let longest = request.tails.iter().map(Vec::len).max().unwrap_or(0);
+        prompt(architecture, &format!("request {index}"), &request.prompt, longest + 1)?;
+        for tail in &request.tails {
+            tokens(architecture, &format!("request {index}"), tail)?;
+        }
+        if !request.tails.is_empty() && request.tails.len() != request.seeds.len() {
+            let (tails, seeds) = (request.tails.len(), request.seeds.len());
+            return Err(invalid(format!("request {index} has {tails} tails for {seeds} seeds")));
+        }
         if request.max_tokens == 0 {
             return Err(invalid(format!("request {index} asks for 0 tokens; `max_tokens` must be at least 1")));
         }

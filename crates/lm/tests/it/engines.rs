@@ -55,6 +55,7 @@ pub(crate) fn zeros(like: &Ragged) -> Ragged {
 pub(crate) fn request(prompt: &[Token], seeds: &[u64], sampling: Sampling, max_tokens: usize) -> Request {
     Request {
         prompt: prompt.to_vec(),
+        tails: Vec::new(),
         seeds: seeds.to_vec(),
         sampling,
         max_tokens,

@@ -184,6 +184,37 @@ fn places_are_taken_over_without_a_trace() {
     }
 }
 
+/// What a sample reads after the shared prompt counts as prompt, and nobody else's tail matters.
+#[test]
+fn tails_are_read_like_prompts() {
+    for name in TINY {
+        for precision in PRECISIONS {
+            let mut engine = load(name, options(precision));
+            let lora = adapter(name, engine.architecture(), false);
+            let (prompt, tails) = ([5, 9, 20, 31, 7], [vec![8], vec![], vec![3, 4, 5, 6], vec![8]]);
+            let seeds = [1, 2, 3, 4];
+            let shared =
+                Request { tails: tails.to_vec(), ..request(&prompt, &seeds, Sampling::at_temperature(0.9), 9) };
+            let together = engine.generate(std::slice::from_ref(&shared), Some(&lora)).unwrap().remove(0);
+            for ((tail, seed), sample) in tails.iter().zip(seeds).zip(&together) {
+                let single = Request { tails: vec![tail.clone()], seeds: vec![seed], ..shared.clone() };
+                assert_eq!(&engine.generate(&[single], Some(&lora)).unwrap()[0][0], sample, "{name} {precision:?}");
+
+                let scores = engine.score(
+                    &[group(&[&prompt[..], tail].concat(), std::slice::from_ref(&sample.tokens))],
+                    Some(&lora),
+                    &at(1.0),
+                );
+                let scored = &scores.unwrap().token_logps[0][0];
+                let furthest = scored.iter().zip(&sample.plain_token_logps).map(|(one, other)| (one - other).abs());
+                // The same numbers, summed with the border between the segments elsewhere.
+                let tolerance = if precision == Precision::F32 { 1e-5 } else { 0.1 };
+                assert!(furthest.fold(0.0, f32::max) < tolerance, "{name} {precision:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn sampling_and_scoring_agree_to_the_bit() {
     for name in TINY {

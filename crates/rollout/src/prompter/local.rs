@@ -69,6 +69,7 @@ impl<E: Engine> LocalPrompter<E> {
     fn request(&self, job: &RewriteJob<'_>) -> Result<Request, Error> {
         Ok(Request {
             prompt: self.prefix(job.record)?,
+            tails: Vec::new(),
             seeds: job.seeds.clone(),
             // Nothing is cut off while training: the policy that samples is the softmax that the objective differentiates.
             sampling: Sampling::Random { temperature: self.options.temperature, top_k: None, top_p: 1.0, min_p: 0.0 },

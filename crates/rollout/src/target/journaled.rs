@@ -62,7 +62,7 @@ impl<T: Target> Target for Journaled<T> {
                 .iter()
                 .zip(&requests)
                 .zip(&answers)
-                .map(|((&index, request), answer)| (keys[index].clone(), request.as_str(), answer.clone()))
+                .map(|((&index, request), answer)| (keys[index], request.as_str(), answer.clone()))
                 .collect();
             self.journal.put(&entries)?;
             self.n_answered += answers.len();

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use lm::{Engine, Finish, Request, Sampling};
+use lm::{Engine, Finish, Request, Sampling, Token};
 
 use super::{Call, Response, Target, TargetOptions};
 use crate::Error;
@@ -26,19 +26,39 @@ impl<E: Engine> LocalTarget<E> {
         if temperature == 0.0 { Sampling::Greedy } else { Sampling::Random { temperature, top_k, top_p, min_p } }
     }
 
-    fn request(&self, messages: &[Message], seeds: Vec<u64>) -> Result<Request, Error> {
-        let system = self.options.system.iter();
-        let system = system.map(|system| Message { role: "system".to_owned(), content: system.clone() });
-        let messages: Vec<Message> = system.chain(messages.iter().cloned()).collect();
-        Ok(Request {
-            prompt: self.model.render(&messages)?,
-            seeds,
+    fn request(&self, Read { prompt, tail }: Read) -> Request {
+        Request {
+            prompt,
+            tails: vec![tail],
+            seeds: Vec::new(),
             sampling: self.sampling(),
             max_tokens: self.options.max_tokens,
             stop_tokens: self.model.stop_tokens().to_vec(),
             stop_strings: Vec::new(),
-        })
+        }
     }
+
+    /// The call's tokens, cut where its stem ends.
+    fn read(&self, call: &Call) -> Result<Read, Error> {
+        let system = self.options.system.iter();
+        let system = system.map(|system| Message { role: "system".to_owned(), content: system.clone() });
+        let mut messages: Vec<Message> = system.chain(call.messages.iter().cloned()).collect();
+        let mut prompt = self.model.render(&messages)?;
+        let Some(last) = messages.last_mut().filter(|_| call.stem > 0) else {
+            return Ok(Read { prompt, tail: Vec::new() });
+        };
+        last.content.truncate(call.stem);
+        let stem = self.model.render(&messages)?;
+        let shared = prompt.iter().zip(&stem).take_while(|(one, other)| one == other).count();
+        let tail = prompt.split_off(shared.clamp(1, prompt.len()));
+        Ok(Read { prompt, tail })
+    }
+}
+
+/// What a call makes the model read.
+struct Read {
+    prompt: Vec<Token>,
+    tail: Vec<Token>,
 }
 
 impl<E: Engine> Target for LocalTarget<E> {
@@ -56,11 +76,18 @@ impl<E: Engine> Target for LocalTarget<E> {
     }
 
     fn respond(&mut self, calls: &[Call]) -> Result<Vec<Response>, Error> {
-        // Neighbouring calls with the same messages share one prefix.
-        let runs: Vec<&[Call]> = calls.chunk_by(|one, other| one.messages == other.messages).collect();
-        let requests =
-            runs.iter().map(|run| self.request(&run[0].messages, run.iter().map(|call| call.seed).collect()));
-        let requests = requests.collect::<Result<Vec<_>, Error>>()?;
+        // Neighbouring calls that begin alike share that beginning.
+        let mut requests: Vec<Request> = Vec::new();
+        for call in calls {
+            let read = self.read(call)?;
+            match requests.last_mut().filter(|request| request.prompt == read.prompt) {
+                Some(request) => request.tails.push(read.tail),
+                None => requests.push(self.request(read)),
+            }
+            if let Some(request) = requests.last_mut() {
+                request.seeds.push(call.seed);
+            }
+        }
         let samples = self.model.engine().generate(&requests, None).map_err(|source| self.model.failed(source))?;
         let responses = samples.into_iter().flatten().map(|sample| Response {
             text: self.model.text(&sample),

@@ -1,0 +1,229 @@
+//! Whole runs of the command on a tiny random model: what it writes, and that a killed run ends like one that was not.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use rollout::evaluate::Evaluation;
+use rollout::event::{Event, read_events};
+use rollout::journal::Journal;
+
+use crate::support::{align_pro, repository, run_with, told};
+
+const STEPS: u64 = 6;
+
+/// A configuration of a run that takes a second.
+fn config(folder: &Path) -> PathBuf {
+    let model = repository().join("crates/lm/testdata/models/llama");
+    let text = format!(
+        r#"
+seed = 3
+[prompter]
+model = "{model}"
+mode = "augment"
+max-tokens = 8
+instruction = "{{prompt}}"
+lora = {{ rank = 2, alpha = 4 }}
+[target.local]
+model = "{model}"
+max-tokens = 8
+[reward.length]
+unit = "words"
+at-most = 3
+[data.constraints]
+train = 24
+held-out = 6
+types = ["punctuation:no_comma"]
+[method.rloo]
+lambda = 0.01
+group-size = 2
+[optimizer]
+learning-rate = 0.01
+[schedule]
+steps = {STEPS}
+prompts-per-step = 2
+checkpoint-every = 2
+[eval]
+best-of = 2
+rewrites = 1
+"#,
+        model = model.display()
+    );
+    let path = folder.join("tiny.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn train(folder: &Path, config: &Path) -> Command {
+    let mut command = align_pro(folder, ["train"]);
+    command.arg(config).arg("--run").arg(folder.join("run")).args(["--json", "--threads", "1"]);
+    command
+}
+
+fn finished(folder: &Path) -> Output {
+    let output = train(folder, &config(folder)).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output, folder));
+    output
+}
+
+/// What a run left behind, without the seconds.
+fn outcome(folder: &Path) -> (Vec<Event>, Evaluation, String, Vec<u8>) {
+    let run = folder.join("run");
+    let mut events = read_events(&run.join("events.jsonl")).unwrap();
+    for event in &mut events {
+        if let Event::StepDone(done) = event {
+            done.seconds = Default::default();
+        }
+    }
+    let mut result: Evaluation = serde_json::from_slice(&std::fs::read(run.join("result.json")).unwrap()).unwrap();
+    result.seconds = 0.0;
+    let evaluated = std::fs::read_to_string(run.join("evaluation.jsonl")).unwrap();
+    (events, result, evaluated, std::fs::read(run.join("adapter/adapter_model.safetensors")).unwrap())
+}
+
+fn n_calls(folder: &Path) -> u64 {
+    Journal::open(&folder.join("run/journal.sqlite")).map_or(0, |journal| journal.n_calls().unwrap())
+}
+
+/// `… 12 target calls made, 3 taken from the journal; …`
+fn calls_told(output: &Output) -> (u64, u64) {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let line = said.lines().find(|line| line.contains("target calls made")).unwrap();
+    let numbers: Vec<u64> =
+        line.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
+    (numbers[0], numbers[1])
+}
+
+#[test]
+fn a_run_leaves_everything_in_its_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let output = finished(home.path());
+    let result: Evaluation = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result.arms.keys().collect::<Vec<_>>(), ["best-of-2", "naive", "ref", "trained"]);
+    assert_eq!(result.gain.len(), 3);
+    assert_eq!((result.steps, result.seed), (STEPS, 3));
+
+    let run = home.path().join("run");
+    for file in ["config.toml", "plan.toml", "report.html", "adapter/adapter_config.json", "metrics"] {
+        assert!(run.join(file).exists(), "{file}");
+    }
+    let mut steps: Vec<_> =
+        std::fs::read_dir(run.join("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    steps.sort();
+    assert_eq!(steps, ["step-000004", "step-000006"], "the two newest are kept");
+    assert_eq!(calls_told(&output), (n_calls(home.path()), 0));
+
+    // The same again is done at once, and asks nothing.
+    let before = outcome(home.path());
+    let again = finished(home.path());
+    assert_eq!(calls_told(&again).0, 0);
+    assert_eq!(outcome(home.path()), before);
+}
+
+/// The run is killed at many moments: while models load, between any two steps, while arms are evaluated.
+#[test]
+fn a_killed_run_ends_like_one_that_was_not() {
+    let whole = tempfile::tempdir().unwrap();
+    let started = std::time::Instant::now();
+    finished(whole.path());
+    let takes = started.elapsed();
+    let (expected, total) = (outcome(whole.path()), n_calls(whole.path()));
+    for moment in 0..20u32 {
+        let home = tempfile::tempdir().unwrap();
+        let config = config(home.path());
+        let mut child = train(home.path(), &config).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(takes * moment / 20 + Duration::from_millis(u64::from(moment % 3)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let stored = n_calls(home.path());
+        let output = finished(home.path());
+        assert_eq!(outcome(home.path()), expected, "killed at moment {moment}");
+        assert_eq!(stored + calls_told(&output).0, total, "killed at moment {moment}: every call was made once");
+    }
+}
+
+#[test]
+fn runs_are_not_mixed_up() {
+    let home = tempfile::tempdir().unwrap();
+    finished(home.path());
+    let config = config(home.path());
+    let mut other = train(home.path(), &config);
+    other.args(["--set", "seed=4"]);
+    let output = other.output().unwrap();
+    let said = told(&output, home.path());
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("another plan: it has seed = 3; asked for is seed = 4"), "{said}");
+    assert!(said.contains("hint: give the new plan a folder of its own"), "{said}");
+
+    let taken = home.path().join("taken");
+    std::fs::create_dir(&taken).unwrap();
+    std::fs::write(taken.join("file"), "").unwrap();
+    let mut command = align_pro(home.path(), ["train"]);
+    let output = command.arg(&config).arg("--run").arg(&taken).output().unwrap();
+    assert!(told(&output, home.path()).contains("is neither empty nor a run's"));
+}
+
+#[test]
+fn a_trained_prompter_is_used() {
+    let home = tempfile::tempdir().unwrap();
+    finished(home.path());
+    let run = home.path().join("run");
+    let mut rewrite = align_pro(home.path(), ["rewrite"]);
+    rewrite.arg(&run).args(["-n", "2", "--json"]);
+    let output = run_with(rewrite, b"Name a fruit.\n\nName a tree.\n");
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told.as_array().unwrap().len(), 2);
+    assert_eq!(told[1]["prompt"], "Name a tree.");
+    let rewrites = told[1]["rewrites"].as_array().unwrap();
+    assert_eq!(rewrites.len(), 2);
+    assert!(rewrites[0]["rewrite"].as_str().unwrap().starts_with("Name a tree."), "it is added to: {rewrites:?}");
+    assert_eq!(rewrites[0]["tokens"].as_array().unwrap().len(), rewrites[0]["token_logps"].as_array().unwrap().len());
+
+    // On its own held-out prompts everything is in the journal.
+    let mut eval = align_pro(home.path(), ["eval"]);
+    let output = eval.arg(&run).args(["--json", "--gate"]).output().unwrap();
+    let result: Evaluation = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result.arms, outcome(home.path()).1.arms);
+    let gain = &result.gain["vs_naive"];
+    let passes = gain.significant && gain.mean > 0.0;
+    assert_eq!(output.status.code(), Some(if passes { 0 } else { 1 }));
+
+    let mut report = align_pro(home.path(), ["report"]);
+    let output = report.arg(&run).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), run.join("report.html").display().to_string());
+}
+
+#[test]
+fn what_is_not_a_run_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    for command in ["report", "rewrite"] {
+        let mut command = align_pro(home.path(), [command]);
+        let output = command.arg(home.path()).output().unwrap();
+        let said = told(&output, home.path());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(said.contains("error: there is no run in `[HOME]`\nhint: `align-pro train CONFIG`"), "{said}");
+    }
+}
+
+#[test]
+fn a_dry_run_tells_what_a_run_takes_and_makes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = train(home.path(), &config(home.path()));
+    let output = command.arg("--dry-run").output().unwrap();
+    let estimate: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(estimate["steps"], STEPS);
+    assert!(estimate["seconds"].as_f64().unwrap() > 0.0);
+    assert!(!home.path().join("run").exists());
+    finished(home.path());
+    // The arm best-of-2 tries, first, the rewrite that the arm ref has: of six calls the journal knows the answers.
+    assert_eq!(estimate["target_calls"], n_calls(home.path()) + 6);
+}
+
+#[test]
+fn the_doctor_tells_what_it_finds() {
+    let home = tempfile::tempdir().unwrap();
+    let output = align_pro(home.path(), ["doctor", "--json"]).output().unwrap();
+    let checks: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names: Vec<&str> = checks.as_array().unwrap().iter().map(|check| check["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["processor", "memory", "home", "models", "pip"]);
+}

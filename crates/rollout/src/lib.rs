@@ -1,19 +1,21 @@
 //! The world in which a prompter learns: prompts, rewards and what lies between.
 //!
-//! The crate knows nothing of tensors and models: everything in it is a function of text. Verifiers and guard rails are
-//! pure; files are touched only in [`data`], [`event`],
-//! [`journal`] and [`tensorboard`].
+//! The crate knows nothing of tensors: models are asked through [`lm::Engine`], tokens and log-probabilities come back.
+//! Verifiers, rails and instructions are pure functions of text.
 //!
 //! # Layout
 //! - [`data`]: prompts and how they are read, split and made.
 //! - [`instruction`]: what the prompter is told, and how its text becomes the target's prompt.
 //! - [`rails`]: what is looked for in that text, and what is done about it.
 //! - [`reward`]: the seam between a response and its score, and the verifiers that need no model.
+//! - [`model`]: an engine with its tokenizer and chat template.
+//! - [`prompter`], [`target`]: the seams on either side of x', and local models behind them.
 //! - [`journal`]: finished calls of targets, so that none is made twice.
-//! - [`report`]: a run as one HTML file to read.
-//! - [`tensorboard`]: metrics for those who watch them there.
+//! - [`rollouts`]: prompts through prompter, target and reward.
+//! - [`evaluate`]: arms side by side on held-out prompts.
+//! - [`event`]: what happens in a run; [`tensorboard`] and [`report`] show it.
 //!
-//! Start reading at [`reward::Reward`].
+//! Start reading at [`rollouts::collect`].
 
 pub mod data;
 mod error;

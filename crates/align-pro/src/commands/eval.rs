@@ -35,7 +35,8 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
     let TargetPlan::Local(target) = &plan.target;
     let held_out = world.fitting_alone("held-out", held_out, target)?;
     let adapter = folder.as_ref().map(|folder| folder.load_adapter(&world.architecture)).transpose()?;
-    let steps = plan.schedule.steps;
+    let evaluated = folder.as_ref().map(RunFolder::evaluated).transpose()?.flatten();
+    let steps = evaluated.map_or(plan.schedule.steps, |(result, _)| result.steps);
     let trained = adapter.as_ref().map(|adapter| Trained { adapter, steps });
     let (arms, mut result) = evaluation::arms(&plan, &mut world, &held_out, trained)?;
     result.seconds = clock.elapsed().as_secs_f64();

@@ -1,1 +1,159 @@
 //! Evaluation on scripted arms.
+
+use serde_json::Map;
+
+use super::*;
+use crate::data::Prompt;
+use crate::prompter::{Identity, Rewrite};
+use crate::rails::Guarded;
+use crate::reward::{Exchange, Part, Reward, Score};
+use crate::target::{Call, Response, Target};
+
+/// Writes the number of the seed's place after the prompt.
+struct Numbered;
+
+impl Prompter for Numbered {
+    fn rewrite(&mut self, jobs: &[RewriteJob<'_>]) -> Result<Vec<Vec<Rewrite>>, Error> {
+        let rewrite = |job: &RewriteJob<'_>, place: usize| Rewrite {
+            written: None,
+            guarded: Guarded {
+                rewrite: format!("{} {place}", job.record.prompt.text()),
+                findings: Vec::new(),
+                penalty: 0.0,
+                fell_back: place == 1,
+            },
+        };
+        Ok(jobs.iter().map(|job| (0..job.seeds.len()).map(|place| rewrite(job, place)).collect()).collect())
+    }
+}
+
+/// Echoes, with the seed behind it.
+#[derive(Default)]
+struct Echo {
+    calls: Vec<Call>,
+}
+
+impl Target for Echo {
+    fn name(&self) -> &str {
+        "echo"
+    }
+
+    fn identity(&self) -> String {
+        "echo".to_owned()
+    }
+
+    fn parameters(&self) -> String {
+        String::new()
+    }
+
+    fn respond(&mut self, calls: &[Call]) -> Result<Vec<Response>, Error> {
+        self.calls.extend_from_slice(calls);
+        let answer = |call: &Call| Response { text: call.messages[0].content.clone(), tokens: 4, cut: false };
+        Ok(calls.iter().map(answer).collect())
+    }
+}
+
+/// The last word as a number, 0 where it is none; the prompt's own number is a part.
+struct LastNumber;
+
+impl Reward for LastNumber {
+    fn score(&mut self, batch: &[Exchange<'_>]) -> Result<Vec<Score>, Error> {
+        let score = |exchange: &Exchange<'_>| {
+            assert!(exchange.rewrite.starts_with(exchange.prompt), "scored against x");
+            let value = exchange.response.split(' ').nth(1).map_or(0.0, |word| word.parse().unwrap());
+            Score { value, parts: vec![Part { name: "half".into(), value: value / 2.0 }] }
+        };
+        Ok(batch.iter().map(score).collect())
+    }
+}
+
+fn records(n: usize) -> Vec<Record> {
+    let record = |id: usize| Record { id: id.to_string(), prompt: Prompt::Text(format!("p{id}")), fields: Map::new() };
+    (0..n).map(record).collect()
+}
+
+fn through(name: &str, prompter: &mut dyn Prompter, draw: Draw, n: usize) -> (Vec<EvaluatedPrompt>, Vec<Call>) {
+    let mut target = Echo::default();
+    let mut environment =
+        Environment { target: &mut target, reward: &mut LastNumber, responses: 2, length_penalty: 0.0 };
+    let mut arm = Arm { name: name.to_owned(), prompter, draw };
+    let mut heard = Vec::new();
+    let told = evaluate(&mut arm, &records(n), &mut environment, 7, &mut |done| heard.push(done)).unwrap();
+    assert_eq!(heard.last(), Some(&n));
+    (told, target.calls)
+}
+
+fn about() -> About {
+    About { seed: 7, model: "m".to_owned(), target: "t".to_owned(), reward: "r".to_owned(), steps: 3, seconds: 0.0 }
+}
+
+#[test]
+fn every_prompt_is_answered_as_often_as_its_draw_says() {
+    let (told, calls) = through("ref", &mut Numbered, Draw::Rewrites(3), 40);
+    assert_eq!((told.len(), calls.len()), (40, 240));
+    assert!(told.iter().all(|prompt| prompt.rewrites.len() == 3 && prompt.rewrites[0].responses.len() == 2));
+    assert_eq!(told[5].mean_reward(), 1.0, "the mean of 0, 1 and 2");
+    let seeds: std::collections::BTreeSet<u64> = calls.iter().map(|call| call.seed).collect();
+    assert_eq!(seeds.len(), 240, "no two answers share a seed");
+    let (again, _) = through("ref", &mut Numbered, Draw::Rewrites(3), 40);
+    assert_eq!(told, again);
+
+    let (naive, calls) = through("naive", &mut Identity, Draw::Once { responses: 6 }, 3);
+    assert_eq!((naive[0].rewrites.len(), naive[0].rewrites[0].responses.len(), calls.len()), (1, 6, 18));
+    assert_eq!(naive[0].rewrites[0].rewrite, naive[0].prompt);
+}
+
+#[test]
+fn the_seeds_of_a_prompt_do_not_depend_on_the_others() {
+    let (_, few) = through("ref", &mut Numbered, Draw::Rewrites(2), 2);
+    let (_, many) = through("ref", &mut Numbered, Draw::Rewrites(2), 50);
+    assert_eq!(few, many[..few.len()]);
+}
+
+#[test]
+fn the_best_is_answered_anew() {
+    let (told, calls) = through("best-of-4", &mut Numbered, Draw::BestOf { n: 4, responses: 3 }, 2);
+    assert_eq!(calls.len(), 2 * (4 * 2 + 3));
+    for prompt in &told {
+        assert_eq!(prompt.rewrites.len(), 1);
+        assert!(prompt.rewrites[0].rewrite.ends_with(" 3"), "the best of 0, 1, 2, 3");
+        assert_eq!(prompt.rewrites[0].responses.len(), 3);
+    }
+    let chosen: Vec<&Call> = calls.iter().filter(|call| call.messages[0].content.ends_with(" 3")).collect();
+    let seeds: std::collections::BTreeSet<u64> = chosen.iter().map(|call| call.seed).collect();
+    assert_eq!(seeds.len(), chosen.len(), "new answers, not those it was chosen by");
+}
+
+#[test]
+fn arms_are_compared_prompt_by_prompt() {
+    let arms = [
+        through("naive", &mut Identity, Draw::Once { responses: 4 }, 10).0,
+        through("ref", &mut Numbered, Draw::Rewrites(2), 10).0,
+        through("trained", &mut Numbered, Draw::Rewrites(3), 10).0,
+    ];
+    let evaluation = summarise(&arms, about()).unwrap();
+    assert_eq!(evaluation.arms["naive"].mean_reward, 0.0);
+    assert_eq!(evaluation.arms["trained"].mean_reward, 1.0);
+    assert_eq!(evaluation.gain["vs_ref"], Gain { mean: 0.5, interval: [0.5, 0.5], significant: true });
+    assert_eq!(evaluation.win_rate["vs_naive"].mean, 1.0);
+    assert!(!evaluation.gain.contains_key("vs_trained"));
+    let parts = &evaluation.arms["trained"].variance_parts;
+    assert!((parts.between_rewrites - 2.0 / 3.0).abs() < 1e-12, "the variance of 0, 1 and 2");
+    assert_eq!((parts.between_prompts, parts.within), (0.0, 0.0));
+    assert!((evaluation.arms["ref"].rails["fell-back"] - 0.5).abs() < 1e-12);
+    assert_eq!(evaluation.parts["half"]["trained"], PartMean { mean: 0.5, n_prompts: 10 });
+
+    let written = serde_json::to_string(&evaluation).unwrap();
+    assert_eq!(serde_json::from_str::<Evaluation>(&written).unwrap(), evaluation);
+}
+
+#[test]
+fn one_prompt_has_no_interval_and_no_gain() {
+    let arms = [
+        through("ref", &mut Numbered, Draw::Rewrites(2), 1).0,
+        through("trained", &mut Numbered, Draw::Rewrites(3), 1).0,
+    ];
+    let evaluation = summarise(&arms, about()).unwrap();
+    assert_eq!(evaluation.arms["trained"].interval, [1.0, 1.0]);
+    assert!(evaluation.gain.is_empty());
+}

@@ -43,6 +43,9 @@ pub enum Error {
         /// The version that is read.
         known: u32,
     },
+    /// The adapter to start from has another shape than the configuration asks for.
+    #[error("the adapter to start from has another rank, alpha or targets than the configuration, or heads")]
+    OtherStart,
     /// A checkpoint's adapter has another shape than the configuration asks for.
     #[error("the adapter in `{path}` has another rank, alpha or targets than the configuration")]
     OtherAdapter {

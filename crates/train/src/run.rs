@@ -37,6 +37,8 @@ pub struct Run<'a, E> {
     pub prompts: &'a [Record],
     /// The prompts on which the prompter is tried on the way.
     pub validation: &'a [Record],
+    /// The adapter that training starts from and that is the reference; without it, the model itself is.
+    pub start: Option<&'a Lora>,
     /// The adapter's shape.
     pub lora: &'a LoraOptions,
     /// The optimiser's options.
@@ -89,7 +91,15 @@ impl<'a, E: Engine> Run<'a, E> {
             .filter(|linear| self.lora.targets.iter().any(|name| name == linear.name()))
             .collect();
         let shape = LoraShape::new(&architecture, self.lora.rank, self.lora.alpha, &targets, heads);
-        let fresh = Lora::new(shape, derive_seed(&[self.seed, ADAPTER]));
+        let mut fresh = Lora::new(shape, derive_seed(&[self.seed, ADAPTER]));
+        if let Some(start) = self.start {
+            let without_heads = LoraShape::new(&architecture, self.lora.rank, self.lora.alpha, &targets, 0);
+            if start.shape != without_heads {
+                return Err(Error::OtherStart);
+            }
+            // Heads lie behind everything else.
+            fresh.parameters[..start.parameters.len()].copy_from_slice(&start.parameters);
+        }
         if let Some(restored) = self.checkpoints.newest(self.adamw(), &fresh, &architecture)? {
             let StateFile { step, best, stale_trials, .. } = restored.state;
             return Ok(State { step, adapter: restored.adapter, optimizer: restored.optimizer, best, stale_trials });
@@ -126,13 +136,14 @@ impl<'a, E: Engine> Run<'a, E> {
         Ok(Batch { records, prefixes, groups, seconds })
     }
 
-    /// log ρ_ref of every token of every rollout: the same weights without adapter. [group][rollout][token]
+    /// log ρ_ref of every token of every rollout: the same weights with the adapter of the start, or with none.
+    /// [group][rollout][token]
     pub(crate) fn reference(&mut self, batch: &mut Batch<'_>) -> Result<Vec<Vec<Vec<f64>>>, Error> {
         let clock = Instant::now();
         let mut logps: Vec<Vec<Vec<f64>>> = vec![Vec::new(); batch.groups.len()];
         for pieces in batch.micro_batches(0..batch.groups.len(), self.micro_batch_tokens) {
             let groups = batch.engine_groups(&pieces);
-            let scores = self.prompter.model().engine().score(&groups, None, &self.score_options())?;
+            let scores = self.prompter.model().engine().score(&groups, self.start, &self.score_options())?;
             for (piece, scored) in pieces.iter().zip(scores.token_logps) {
                 logps[piece.group].extend(scored.iter().map(|line| widened(line)));
             }

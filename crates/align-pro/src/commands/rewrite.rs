@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Rewrite, session: &Session, output: &mut Output) -
     let prompts = prompts(arguments)?;
     let world = world::load(&plan, Journal::in_memory()?, &arguments.threads, session)?;
     let adapter = (!arguments.untuned).then(|| folder.load_adapter(&world.architecture)).transpose()?;
-    let mut prompter = world.prompter.with(adapter.as_ref());
+    let mut prompter = world.prompter.with(adapter.as_ref().or(world.start.as_ref()));
     let mut all = Vec::new();
     for chunk in prompts.chunks(PROMPTS_AT_ONCE) {
         let seeds: Vec<u64> = (0..arguments.n.get() as u64).map(|k| derive_seed(&[arguments.seed, k])).collect();

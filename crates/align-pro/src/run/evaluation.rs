@@ -25,9 +25,10 @@ pub(crate) fn arms(
 ) -> anyhow::Result<(Vec<Vec<EvaluatedPrompt>>, Evaluation)> {
     let TargetPlan::Local(target) = &plan.target;
     let &crate::config::plan::EvalPlan { rewrites, responses, best_of, .. } = &plan.eval;
-    let World { prompter, target: answerer, reward, .. } = world;
+    let World { prompter, target: answerer, reward, start, .. } = world;
     let mut environment = rollout::rollouts::Environment { target: answerer, reward, responses, length_penalty: 0.0 };
-    let (mut identity, mut reference, mut best) = (Identity, prompter.with(None), prompter.with(None));
+    let (mut identity, mut reference, mut best) =
+        (Identity, prompter.with(start.as_ref()), prompter.with(start.as_ref()));
     let mut adapted = trained.map(|trained| prompter.with(Some(trained.adapter)));
 
     let in_all = rewrites * responses;

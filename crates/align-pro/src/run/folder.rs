@@ -30,7 +30,7 @@ impl RunFolder {
             }
             return Ok(folder);
         }
-        if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+        if fs::read_dir(path).is_ok_and(|entries| entries.flatten().any(|entry| !is_beginning(&entry.file_name()))) {
             return Err(Failure::NotARun { folder: path.to_owned() }.into());
         }
         fs::create_dir_all(path).with_context(|| format!("cannot make the run folder `{}`", path.display()))?;
@@ -142,6 +142,12 @@ impl RunFolder {
         write_atomically(&self.report(), render(&record).as_bytes())?;
         Ok(self.report())
     }
+}
+
+/// Whether a file is of those that stand in a run's folder before its plan does: a kill may have left them there.
+fn is_beginning(name: &std::ffi::OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name == "config.toml" || name.starts_with(".config.toml.") || name.starts_with(".plan.toml.")
 }
 
 /// The lines of two plans that differ.

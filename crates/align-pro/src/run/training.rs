@@ -42,7 +42,7 @@ pub(crate) fn train(
         events.emit(&started)?;
         watcher.emit(&started)?;
     }
-    let World { prompter, target: answerer, reward, micro_batch_tokens, .. } = world;
+    let World { prompter, target: answerer, reward, start, micro_batch_tokens, .. } = world;
     let run = Run {
         prompter,
         environment: rollout::rollouts::Environment {
@@ -53,6 +53,7 @@ pub(crate) fn train(
         },
         prompts: &prompts.train,
         validation: &prompts.validation,
+        start: start.as_ref(),
         lora: &plan.prompter.lora,
         optimizer: &plan.optimizer,
         schedule: &plan.schedule,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use lm::{Architecture, Checkpoint, CpuEngine, Engine, EngineOptions, Precision, tape_bytes_per_token};
+use lm::{Architecture, Checkpoint, CpuEngine, Engine, EngineOptions, Lora, Precision, tape_bytes_per_token};
 use rollout::data::Record;
 use rollout::journal::Journal;
 use rollout::model::{LocalModel, ModelParts};
@@ -25,6 +25,8 @@ pub(crate) struct World {
     pub(crate) prompter: LocalPrompter<CpuEngine>,
     pub(crate) target: Journaled<LocalTarget<CpuEngine>>,
     pub(crate) reward: Verifier,
+    /// The adapter that training starts from, and that the reference prompter has.
+    pub(crate) start: Option<Lora>,
     pub(crate) architecture: Architecture,
     /// Most tokens of a backward pass, by the memory that the plan allows.
     pub(crate) micro_batch_tokens: usize,
@@ -46,7 +48,9 @@ pub(crate) fn load(plan: &Plan, journal: Journal, threads: &ThreadFlags, session
     let prompter = LocalPrompter::new(prompter_model, PrompterOptions::from(&plan.prompter), plan.rails.clone())?;
     let target = Journaled::new(LocalTarget::new(target_model, TargetOptions::from(target)), journal);
     let micro_batch_tokens = tape_budget / bytes_per_token.max(1);
-    Ok(World { prompter, target, reward: plan.reward.clone(), architecture, micro_batch_tokens })
+    let start = plan.prompter.adapter.as_deref().map(|folder| Lora::load_peft(folder, &architecture)).transpose()?;
+    let start = start.map(|(adapter, _)| adapter);
+    Ok(World { prompter, target, reward: plan.reward.clone(), start, architecture, micro_batch_tokens })
 }
 
 fn load_model(

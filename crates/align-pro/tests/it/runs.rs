@@ -155,6 +155,14 @@ fn runs_are_not_mixed_up() {
     assert!(said.contains("another plan: it has seed = 3; asked for is seed = 4"), "{said}");
     assert!(said.contains("hint: give the new plan a folder of its own"), "{said}");
 
+    // What a run leaves that is killed before it has its plan is no obstacle.
+    let begun = home.path().join("begun");
+    std::fs::create_dir(&begun).unwrap();
+    std::fs::write(begun.join("config.toml"), "half").unwrap();
+    let mut command = align_pro(home.path(), ["train"]);
+    let output = command.arg(&config).arg("--run").arg(&begun).args(["--set", "schedule.steps=1"]).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output, home.path()));
+
     let taken = home.path().join("taken");
     std::fs::create_dir(&taken).unwrap();
     std::fs::write(taken.join("file"), "").unwrap();

@@ -1,5 +1,6 @@
 //! What must not change a run, and what must.
 
+use lm::Lora;
 use rollout::event::{Event, Metric};
 use train::options::Rloo;
 use train::rloo;
@@ -65,4 +66,44 @@ fn a_reward_that_is_not_finite_leaves_the_update_out() {
     if outcome.is_ok() {
         assert!(setup.events().iter().any(|event| matches!(event, Event::Warned { .. })));
     }
+}
+
+/// The adapter that training starts from is the reference: nothing has been left yet, and nothing costs anything.
+#[test]
+fn training_goes_on_from_an_adapter() {
+    let (start, _) = adapter(|_| {});
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::new(folder.path(), 1);
+    let options = Rloo { lambda: 0.1, group_size: 4 };
+    let outcome =
+        setup.train(&prompter(tiny_engine(), 6), &mut &mut Scripted::default(), |run| rloo::train(&options, run));
+    let started = Lora { parameters: start, ..outcome.unwrap().adapter };
+
+    let (end, events) = adapter(|setup| {
+        setup.start = Some(started.clone());
+        setup.schedule.steps = 1;
+        setup.optimizer.learning_rate = 0.0;
+    });
+    assert_eq!(end, started.parameters);
+    let kl = events.iter().find_map(|event| match event {
+        Event::StepDone(done) => Some(done.metrics[Metric::Kl.name()]),
+        _ => None,
+    });
+    assert_eq!(kl, Some(0.0));
+}
+
+#[test]
+fn an_adapter_of_another_shape_is_no_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(folder.path(), 1);
+    let options = Rloo { lambda: 0.1, group_size: 2 };
+    let train = |setup: &Setup| {
+        setup.train(&prompter(tiny_engine(), 6), &mut &mut Scripted::default(), |run| rloo::train(&options, run))
+    };
+    setup.start = Some(train(&setup).unwrap().adapter);
+    setup.lora.rank = 3;
+    setup.folder = folder.path().join("other");
+    std::fs::create_dir(&setup.folder).unwrap();
+    let error = train(&setup).unwrap_err();
+    assert!(error.to_string().contains("to start from has another rank"), "{error}");
 }

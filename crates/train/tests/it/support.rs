@@ -120,6 +120,7 @@ pub(crate) struct Setup {
     pub(crate) lora: LoraOptions,
     pub(crate) responses: usize,
     pub(crate) micro_batch_tokens: usize,
+    pub(crate) start: Option<lm::Lora>,
 }
 
 impl Setup {
@@ -140,6 +141,7 @@ impl Setup {
             lora: LoraOptions { rank: 4, alpha: 8.0, ..LoraOptions::default() },
             responses: 1,
             micro_batch_tokens: 10_000,
+            start: None,
         }
     }
 
@@ -171,6 +173,7 @@ impl Setup {
             environment: Environment { target, reward: &mut Number, responses: self.responses, length_penalty: 0.0 },
             prompts: &self.prompts,
             validation: &self.validation,
+            start: self.start.as_ref(),
             lora: &self.lora,
             optimizer: &self.optimizer,
             schedule: &self.schedule,

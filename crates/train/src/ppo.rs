@@ -61,9 +61,9 @@ pub fn train<E: Engine>(options: &Ppo, mut run: Run<'_, E>) -> Result<Outcome, E
         let targets = targets(&batch, &reference, values, options)?;
         // 4. Epochs over mini-batches.
         let mut tally = Tally::default();
-        for epoch in 0..options.epochs {
+        for _ in 0..options.epochs {
             for prompts in mini_batches(batch.groups.len(), options.mini_batches) {
-                update(options, &mut run, &mut state, &mut batch, (&targets, prompts, epoch == 0), &mut tally)?;
+                update(options, &mut run, &mut state, &mut batch, (&targets, prompts), &mut tally)?;
             }
         }
         // 5. Report and, when due, validate and save.
@@ -93,14 +93,14 @@ fn update<E: Engine>(
     run: &mut Run<'_, E>,
     state: &mut State,
     batch: &mut Batch<'_>,
-    (targets, prompts, is_first): (&[Vec<Targets>], std::ops::Range<usize>, bool),
+    (targets, prompts): (&[Vec<Targets>], std::ops::Range<usize>),
     tally: &mut Tally,
 ) -> Result<(), Error> {
     let objective = objective_ppo(options.epsilon);
     let lengths = targets[prompts.clone()].iter().flatten().map(|targets| targets.returns.len());
     let size = BatchSize::of(lengths);
     let sampled = sampled(batch);
-    let is_first = is_first && tally.losses.is_empty();
+    let is_first = tally.losses.is_empty();
     let Tally { losses, policy, value, apart, .. } = tally;
     let gradients = run.gradients(state, batch, prompts, &mut |scored: Scored<'_>| {
         if is_first {

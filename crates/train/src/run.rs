@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use lm::{
     AdamW, AdamWSettings, Architecture, Decay, Dropout, Engine, Linear, Lora, LoraGradients, LoraShape, Schedule,
-    ScoreOptions, clip_by_global_norm, derive_seed,
+    ScoreOptions, Scores, clip_by_global_norm, derive_seed,
 };
 use rollout::data::{Record, stable_hash};
 use rollout::evaluate::{Arm, Draw, EvaluatedPrompt, evaluate, interval_of};
@@ -139,32 +139,32 @@ impl<'a, E: Engine> Run<'a, E> {
     /// log ρ_ref of every token of every rollout: the same weights with the adapter of the start, or with none.
     /// [group][rollout][token]
     pub(crate) fn reference(&mut self, batch: &mut Batch<'_>) -> Result<Vec<Vec<Vec<f64>>>, Error> {
-        let clock = Instant::now();
-        let mut logps: Vec<Vec<Vec<f64>>> = vec![Vec::new(); batch.groups.len()];
-        for pieces in batch.micro_batches(0..batch.groups.len(), self.micro_batch_tokens) {
-            let groups = batch.engine_groups(&pieces);
-            let scores = self.prompter.model().engine().score(&groups, self.start, &self.score_options())?;
-            for (piece, scored) in pieces.iter().zip(scores.token_logps) {
-                logps[piece.group].extend(scored.iter().map(|line| widened(line)));
-            }
-        }
-        batch.seconds.scoring += clock.elapsed().as_secs_f64();
-        Ok(logps)
+        self.score(batch, self.start, |scores| scores.token_logps)
     }
 
     /// The value head before each token of every rollout, and after the last. [group][rollout][token + 1]
     pub(crate) fn values(&mut self, state: &State, batch: &mut Batch<'_>) -> Result<Vec<Vec<Vec<f64>>>, Error> {
+        self.score(batch, Some(&state.adapter), |scores| scores.values.unwrap_or_default())
+    }
+
+    /// One part of the scores of every rollout. [group][rollout][figure]
+    fn score(
+        &self,
+        batch: &mut Batch<'_>,
+        adapter: Option<&Lora>,
+        part: impl Fn(Scores) -> Vec<Vec<Vec<f32>>>,
+    ) -> Result<Vec<Vec<Vec<f64>>>, Error> {
         let clock = Instant::now();
-        let mut values: Vec<Vec<Vec<f64>>> = vec![Vec::new(); batch.groups.len()];
+        let mut figures: Vec<Vec<Vec<f64>>> = vec![Vec::new(); batch.groups.len()];
         for pieces in batch.micro_batches(0..batch.groups.len(), self.micro_batch_tokens) {
             let groups = batch.engine_groups(&pieces);
-            let scores = self.prompter.model().engine().score(&groups, Some(&state.adapter), &self.score_options())?;
-            for (piece, scored) in pieces.iter().zip(scores.values.unwrap_or_default()) {
-                values[piece.group].extend(scored.iter().map(|line| widened(line)));
+            let scores = self.prompter.model().engine().score(&groups, adapter, &self.score_options())?;
+            for (piece, scored) in pieces.iter().zip(part(scores)) {
+                figures[piece.group].extend(scored.iter().map(|line| widened(line)));
             }
         }
         batch.seconds.scoring += clock.elapsed().as_secs_f64();
-        Ok(values)
+        Ok(figures)
     }
 
     /// Gradients of a loss over some of the batch's prompts, micro-batch by micro-batch.

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use anyhow::Context;
-use lm::write_atomically;
 use rollout::journal::Journal;
 
 use super::Session;
@@ -13,7 +12,7 @@ use crate::config::plan::TargetPlan;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::run::evaluation::{self, Trained};
-use crate::run::folder::RunFolder;
+use crate::run::folder::{RunFolder, write_evaluated};
 use crate::run::{prompts, table, world};
 
 pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> anyhow::Result<()> {
@@ -41,8 +40,7 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
     let (arms, mut result) = evaluation::arms(&plan, &mut world, &held_out, trained)?;
     result.seconds = clock.elapsed().as_secs_f64();
     if let Some(file) = &arguments.out {
-        let lines = arms.iter().flatten().map(|prompt| serde_json::to_string(prompt).map(|line| line + "\n"));
-        write_atomically(file, lines.collect::<Result<String, _>>()?.as_bytes()).context("cannot write the outcome")?;
+        write_evaluated(file, &arms).context("cannot write the outcome")?;
     }
     if arguments.json {
         output.json_document(&result)?;

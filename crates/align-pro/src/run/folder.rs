@@ -107,10 +107,9 @@ impl RunFolder {
         Ok(Lora::load_peft(&self.adapter(), architecture)?.0)
     }
 
-    /// Write what an evaluation found. `name` is `None` for the run's own held-out prompts.
+    /// Write what an evaluation found.
     pub(crate) fn save_evaluation(&self, arms: &[Vec<EvaluatedPrompt>], evaluation: &Evaluation) -> anyhow::Result<()> {
-        let lines = arms.iter().flatten().map(|prompt| serde_json::to_string(prompt).map(|line| line + "\n"));
-        write_atomically(&self.evaluation(), lines.collect::<Result<String, _>>()?.as_bytes())?;
+        write_evaluated(&self.evaluation(), arms)?;
         write_atomically(&self.result(), &serde_json::to_vec_pretty(evaluation)?)?;
         Ok(())
     }
@@ -142,6 +141,12 @@ impl RunFolder {
         write_atomically(&self.report(), render(&record).as_bytes())?;
         Ok(self.report())
     }
+}
+
+/// Write what every arm did with every prompt, a line each.
+pub(crate) fn write_evaluated(path: &Path, arms: &[Vec<EvaluatedPrompt>]) -> anyhow::Result<()> {
+    let lines = arms.iter().flatten().map(|prompt| serde_json::to_string(prompt).map(|line| line + "\n"));
+    Ok(write_atomically(path, lines.collect::<Result<String, _>>()?.as_bytes())?)
 }
 
 /// Whether a file is of those that stand in a run's folder before its plan does: a kill may have left them there.

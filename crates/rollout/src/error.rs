@@ -165,6 +165,9 @@ pub enum Error {
         /// Why.
         source: rusqlite::Error,
     },
+    /// A target that says it is done, and is not.
+    #[error("the target left calls without an answer; this is a bug in it")]
+    Unanswered,
     /// A database where a journal should be.
     #[error("`{path}` is a database of something else, not a journal of calls")]
     NotAJournal {

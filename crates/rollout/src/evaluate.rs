@@ -10,14 +10,14 @@ use lm::derive_seed;
 use crate::Error;
 use crate::data::{Record, stable_hash};
 use crate::event::Seconds;
-use crate::prompter::{Prompter, RewriteJob};
+use crate::prompter::{Likelihood, Prompter, RewriteJob, Written};
 use crate::rollouts::{Environment, Rollout, answer, collect};
 
 pub use result::{
-    ArmResult, EvaluatedPrompt, EvaluatedResponse, EvaluatedRewrite, Evaluation, Gain, PartMean, VariancePartsResult,
-    WinRateResult,
+    About, ArmResult, EvaluatedPrompt, EvaluatedResponse, EvaluatedRewrite, Evaluation, Gain, MeanResult, PartMean,
+    VariancePartsResult, WinRateResult,
 };
-pub use summary::{About, interval_of, summarise};
+pub use summary::{interval_of, summarise};
 
 /// Prompts that go through an arm together.
 const PROMPTS_AT_ONCE: usize = 32;
@@ -34,6 +34,8 @@ pub struct Arm<'a> {
     pub prompter: &'a mut dyn Prompter,
     /// Which rewrites are answered.
     pub draw: Draw,
+    /// What the arm's divergence is measured to; without it, none is.
+    pub reference: Option<&'a mut dyn Likelihood>,
 }
 
 /// Which rewrites of a prompt are answered, and how often.
@@ -74,8 +76,12 @@ pub fn evaluate(
             }
             Draw::BestOf { n, responses } => best_of(arm.prompter, chunk, environment, seed, (n, responses))?,
         };
-        let done = chunk.iter().zip(groups).map(|(record, rollouts)| evaluated_prompt(&arm.name, record, rollouts));
-        evaluated.extend(done);
+        let kl = match &mut arm.reference {
+            Some(reference) => divergences(*reference, chunk, &groups)?,
+            None => groups.iter().map(|rollouts| vec![None; rollouts.len()]).collect(),
+        };
+        let done = chunk.iter().zip(groups).zip(kl);
+        evaluated.extend(done.map(|((record, rollouts), kl)| evaluated_prompt(&arm.name, record, rollouts, kl)));
         progress(evaluated.len());
     }
     Ok(evaluated)
@@ -120,16 +126,36 @@ fn best_of(
     answer(best.collect(), &mut environment, &anew.collect::<Vec<_>>(), &mut Seconds::default())
 }
 
-fn evaluated_prompt(arm: &str, record: &Record, rollouts: Vec<Rollout>) -> EvaluatedPrompt {
+/// log ρ − log ρ_ref of what was written, whose mean is the divergence. [prompt][rewrite]
+fn divergences(
+    reference: &mut dyn Likelihood,
+    prompts: &[Record],
+    groups: &[Vec<Rollout>],
+) -> Result<Vec<Vec<Option<f64>>>, Error> {
+    let written: Vec<(&Record, Vec<&Written>)> = prompts
+        .iter()
+        .zip(groups)
+        .map(|(record, rollouts)| (record, rollouts.iter().filter_map(|it| it.rewrite.written.as_ref()).collect()))
+        .collect();
+    let reference = reference.logps(&written)?;
+    let of_group = |(rollouts, reference): (&Vec<Rollout>, Vec<f64>)| {
+        let mut reference = reference.into_iter();
+        let of_rewrite = |rollout: &Rollout| Some(rollout.rewrite.written.as_ref()?.logp() - reference.next()?);
+        rollouts.iter().map(of_rewrite).collect()
+    };
+    Ok(groups.iter().zip(reference).map(of_group).collect())
+}
+
+fn evaluated_prompt(arm: &str, record: &Record, rollouts: Vec<Rollout>, kl: Vec<Option<f64>>) -> EvaluatedPrompt {
     EvaluatedPrompt {
         arm: arm.to_owned(),
         id: record.id.clone(),
         prompt: record.prompt.text().to_owned(),
-        rewrites: rollouts.into_iter().map(evaluated_rewrite).collect(),
+        rewrites: rollouts.into_iter().zip(kl).map(|(rollout, kl)| evaluated_rewrite(rollout, kl)).collect(),
     }
 }
 
-fn evaluated_rewrite(rollout: Rollout) -> EvaluatedRewrite {
+fn evaluated_rewrite(rollout: Rollout, kl: Option<f64>) -> EvaluatedRewrite {
     let tokens = rollout.rewrite.n_tokens();
     let guarded = rollout.rewrite.guarded;
     let responses = rollout.responses.into_iter().zip(rollout.scores).map(|(response, score)| EvaluatedResponse {
@@ -145,7 +171,7 @@ fn evaluated_rewrite(rollout: Rollout) -> EvaluatedRewrite {
         tokens,
         findings: guarded.findings.iter().map(|finding| finding.rail().name().to_owned()).collect(),
         fell_back: guarded.fell_back,
-        kl: None,
+        kl,
         responses: responses.collect(),
     }
 }

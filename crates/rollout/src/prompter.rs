@@ -65,6 +65,12 @@ pub trait Prompter {
     fn rewrite(&mut self, jobs: &[RewriteJob<'_>]) -> Result<Vec<Vec<Rewrite>>, Error>;
 }
 
+/// Tells how likely a prompter is to write a text: what divergences are measured to.
+pub trait Likelihood {
+    /// log ρ(text | x) of each text of each prompt: the sum over its tokens.
+    fn logps(&mut self, written: &[(&Record, Vec<&Written>)]) -> Result<Vec<Vec<f64>>, Error>;
+}
+
 /// No prompter: x' is x.
 #[derive(Clone, Copy, Debug)]
 pub struct Identity;
@@ -81,6 +87,13 @@ impl Prompter for Identity {
             },
         };
         Ok(jobs.iter().map(|job| vec![unchanged(job); job.seeds.len()]).collect())
+    }
+}
+
+impl Written {
+    /// log ρ of the whole text when it was sampled.
+    pub fn logp(&self) -> f64 {
+        self.token_logps.iter().map(|&logp| f64::from(logp)).sum()
     }
 }
 

@@ -125,11 +125,11 @@ fn chips(facts: &Facts<'_>) -> Vec<(&'static str, String)> {
         chips.push(("training prompts", format::count(started.n_prompts as u64)));
         chips.push(("seed", started.seed.to_string()));
     } else if let Some(evaluation) = facts.run.evaluation {
-        chips.push(("prompter", evaluation.model.clone()));
-        chips.push(("target", evaluation.target.clone()));
-        chips.push(("reward", evaluation.reward.clone()));
-        chips.push(("steps behind it", format::count(evaluation.steps)));
-        chips.push(("seed", evaluation.seed.to_string()));
+        chips.push(("prompter", evaluation.about.model.clone()));
+        chips.push(("target", evaluation.about.target.clone()));
+        chips.push(("reward", evaluation.about.reward.clone()));
+        chips.push(("steps behind it", format::count(evaluation.about.steps)));
+        chips.push(("seed", evaluation.about.seed.to_string()));
     }
     chips
 }

@@ -52,6 +52,18 @@ pub struct Call {
     pub seed: u64,
 }
 
+/// A response, and which call it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The call's place in the batch.
+    pub call: usize,
+    /// The response.
+    pub response: Response,
+}
+
+/// Takes answers as soon as they are there: what was answered must be stored before anything else can go wrong.
+pub type Take<'a> = dyn FnMut(Vec<Answered>) -> Result<(), Error> + 'a;
+
 /// Answers calls in batches. Concurrency lives inside the implementation.
 pub trait Target {
     /// Its name, for people.
@@ -63,6 +75,19 @@ pub trait Target {
     /// How answers are drawn, for the journal.
     fn parameters(&self) -> String;
 
+    /// Answer every call once, in any order. Each answer is handed to `take` as soon as it is there; an error of `take`
+    /// ends the batch.
+    fn answer(&mut self, calls: &[Call], take: &mut Take<'_>) -> Result<(), Error>;
+
     /// One response for each call, in order.
-    fn respond(&mut self, calls: &[Call]) -> Result<Vec<Response>, Error>;
+    fn respond(&mut self, calls: &[Call]) -> Result<Vec<Response>, Error> {
+        let mut responses = vec![None; calls.len()];
+        self.answer(calls, &mut |answered| {
+            for Answered { call, response } in answered {
+                responses[call] = Some(response);
+            }
+            Ok(())
+        })?;
+        responses.into_iter().collect::<Option<_>>().ok_or(Error::Unanswered)
+    }
 }

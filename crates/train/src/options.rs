@@ -1,5 +1,6 @@
 //! What a user decides about training; a table of the configuration each.
 
+use lm::{Architecture, Linear, LoraShape};
 use serde::{Deserialize, Serialize};
 
 /// `[method.NAME]`: exactly one.
@@ -189,6 +190,15 @@ pub struct LoraOptions {
     pub dropout: f32,
     /// The adapted linear maps: `q_proj`, `k_proj`, `v_proj`, `o_proj`, `gate_proj`, `up_proj`, `down_proj`.
     pub targets: Vec<String>,
+}
+
+impl LoraOptions {
+    /// The adapter's shape on a model, with so many heads on its last hidden state.
+    pub fn shape(&self, architecture: &Architecture, heads: usize) -> LoraShape {
+        let is_adapted = |linear: &Linear| self.targets.iter().any(|name| name == linear.name());
+        let targets: Vec<Linear> = Linear::ALL.into_iter().filter(is_adapted).collect();
+        LoraShape::new(architecture, self.rank, self.alpha, &targets, heads)
+    }
 }
 
 impl Default for LoraOptions {

@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use lm::{
-    AdamW, AdamWSettings, Architecture, Decay, Dropout, Engine, Linear, Lora, LoraGradients, LoraShape, Schedule,
-    ScoreOptions, Scores, clip_by_global_norm, derive_seed,
+    AdamW, AdamWSettings, Architecture, Decay, Dropout, Engine, Lora, LoraGradients, Schedule, ScoreOptions, Scores, clip_by_global_norm, derive_seed,
 };
 use rollout::data::{Record, stable_hash};
 use rollout::evaluate::{Arm, Draw, EvaluatedPrompt, evaluate, interval_of};
@@ -86,15 +85,9 @@ impl<'a, E: Engine> Run<'a, E> {
             return Err(Error::NoPrompts);
         }
         let architecture = self.architecture();
-        let targets: Vec<Linear> = Linear::ALL
-            .into_iter()
-            .filter(|linear| self.lora.targets.iter().any(|name| name == linear.name()))
-            .collect();
-        let shape = LoraShape::new(&architecture, self.lora.rank, self.lora.alpha, &targets, heads);
-        let mut fresh = Lora::new(shape, derive_seed(&[self.seed, ADAPTER]));
+        let mut fresh = Lora::new(self.lora.shape(&architecture, heads), derive_seed(&[self.seed, ADAPTER]));
         if let Some(start) = self.start {
-            let without_heads = LoraShape::new(&architecture, self.lora.rank, self.lora.alpha, &targets, 0);
-            if start.shape != without_heads {
+            if start.shape != self.lora.shape(&architecture, 0) {
                 return Err(Error::OtherStart);
             }
             // Heads lie behind everything else.
@@ -257,7 +250,7 @@ impl<'a, E: Engine> Run<'a, E> {
     /// Whether the step was the best on the validation prompts so far.
     fn validate(&mut self, state: &mut State) -> Result<bool, Error> {
         let mut prompter = self.prompter.with(Some(&state.adapter));
-        let mut arm = Arm { name: "validation".to_owned(), prompter: &mut prompter, draw: Draw::Rewrites(1) };
+        let mut arm = Arm { name: "validation".to_owned(), prompter: &mut prompter, draw: Draw::Rewrites(1), reference: None };
         let tried = evaluate(&mut arm, self.validation, &mut self.environment, self.seed, &mut |_| {})?;
         let rewards: Vec<f64> = tried.iter().map(EvaluatedPrompt::mean_reward).collect();
         let (reward, interval) = interval_of(&rewards)?;

@@ -35,10 +35,10 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
     let held_out = world.fitting_alone("held-out", held_out, target)?;
     let adapter = folder.as_ref().map(|folder| folder.load_adapter(&world.architecture)).transpose()?;
     let evaluated = folder.as_ref().map(RunFolder::evaluated).transpose()?.flatten();
-    let steps = evaluated.map_or(plan.schedule.steps, |(result, _)| result.steps);
+    let steps = evaluated.map_or(plan.schedule.steps, |(result, _)| result.about.steps);
     let trained = adapter.as_ref().map(|adapter| Trained { adapter, steps });
     let (arms, mut result) = evaluation::arms(&plan, &mut world, &held_out, trained)?;
-    result.seconds = clock.elapsed().as_secs_f64();
+    result.about.seconds = clock.elapsed().as_secs_f64();
     if let Some(file) = &arguments.out {
         write_evaluated(file, &arms).context("cannot write the outcome")?;
     }

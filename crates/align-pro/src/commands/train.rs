@@ -57,14 +57,14 @@ pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &
 
     let trained = Trained { adapter: &outcome.adapter, steps: outcome.kept_step };
     let (arms, mut result) = evaluation::arms(plan, &mut world, &prompts.held_out, Some(trained))?;
-    result.seconds = clock.elapsed().as_secs_f64();
+    result.about.seconds = clock.elapsed().as_secs_f64();
     folder.save_evaluation(&arms, &result)?;
     let report = folder.write_report()?;
     say(format_args!(
         "{} target calls made, {} taken from the journal; {:.0} s in all",
         world.target.n_answered(),
         world.target.n_replayed(),
-        result.seconds
+        result.about.seconds
     ));
     if json {
         return output.json_document(&result);

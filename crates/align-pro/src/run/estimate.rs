@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use lm::{Engine, Lora, LoraShape, Upstream};
+use lm::{Engine, Lora, Upstream};
+use rollout::event::Seconds;
 use rollout::journal::Journal;
-use rollout::prompter::{Prompter, RewriteJob};
-use rollout::target::{Call, Target};
+use rollout::prompter::RewriteJob;
+use rollout::rollouts::{Environment, collect};
 use serde::Serialize;
 
 use super::{prompts, world};
@@ -50,7 +51,9 @@ pub(crate) fn run(
     let trained = steps * per_step * group as u64;
     let eval_answers = held_out * (rewrites * responses) as u64;
     let best_answers = if best_of > 1 { held_out * (best_of * responses + rewrites * responses) as u64 } else { 0 };
-    let validations = steps.checked_div(plan.schedule.validate_every).unwrap_or(0) * loaded.validation.len() as u64;
+    // The last step is always tried.
+    let trials = if plan.schedule.validate_every > 0 { steps.div_ceil(plan.schedule.validate_every) } else { 0 };
+    let validations = trials * loaded.validation.len() as u64;
     let target_calls = trained * target.responses as u64 + 3 * eval_answers + best_answers + validations;
     let written = trained
         + 2 * held_out * rewrites as u64
@@ -81,32 +84,21 @@ fn calibrate(plan: &Plan, world: &mut world::World, train: &[rollout::data::Reco
     let records = &train[..train.len().min(CALIBRATION)];
     let seeds: Vec<u64> = (0..plan.method.group_size() as u64).collect();
     let jobs: Vec<RewriteJob<'_>> = records.iter().map(|record| RewriteJob { record, seeds: seeds.clone() }).collect();
-    let clock = Instant::now();
-    let rewrites = world.prompter.with(None).rewrite(&jobs)?;
+    let mut seconds = Seconds::default();
+    let mut environment =
+        Environment { target: &mut world.target, reward: &mut world.reward, responses: 1, length_penalty: 0.0 };
+    let rollouts = collect(&mut world.prompter.with(None), &mut environment, &jobs, &mut seconds)?;
     let n = (records.len() * seeds.len()).max(1) as f64;
-    let sampling = clock.elapsed().as_secs_f64() / n;
+    let (sampling, answering) = (seconds.sampling / n, (seconds.target + seconds.reward) / n);
 
     let clock = Instant::now();
-    let calls = records.iter().zip(&rewrites).flat_map(|(record, rewrites)| {
-        rewrites.iter().enumerate().map(|(index, rewrite)| Call {
-            messages: record.prompt.with_text(&rewrite.guarded.rewrite),
-            stem: 0,
-            seed: index as u64,
-        })
-    });
-    world.target.respond(&calls.collect::<Vec<_>>())?;
-    let answering = clock.elapsed().as_secs_f64() / n;
-
-    let clock = Instant::now();
-    let groups = records.iter().zip(&rewrites).map(|(record, rewrites)| {
-        let continuations = rewrites.iter().filter_map(|rewrite| rewrite.written.as_ref());
+    let groups = records.iter().zip(&rollouts).map(|(record, rollouts)| {
+        let continuations = rollouts.iter().filter_map(|rollout| rollout.rewrite.written.as_ref());
         let continuations = continuations.map(|written| written.tokens.clone()).collect();
         Ok(lm::Group { prefix: world.prompter.prefix(record)?, continuations })
     });
     let groups = groups.collect::<anyhow::Result<Vec<_>>>()?;
-    let targets = lm::Linear::ALL;
-    let lora = &plan.prompter.lora;
-    let adapter = Lora::new(LoraShape::new(&world.architecture, lora.rank, lora.alpha, &targets, 0), 0);
+    let adapter = Lora::new(plan.prompter.lora.shape(&world.architecture, 0), 0);
     let mut engine = world.prompter.model().engine();
     let options = lm::ScoreOptions { temperature: plan.prompter.temperature };
     engine.score(&groups, None, &options)?;

@@ -3,7 +3,7 @@
 use lm::Lora;
 use rollout::data::Record;
 use rollout::evaluate::{About, Arm, Draw, EvaluatedPrompt, Evaluation, evaluate, summarise};
-use rollout::prompter::{Identity, Prompter};
+use rollout::prompter::{Identity, Likelihood, Prompter};
 
 use super::world::World;
 use crate::config::plan::{Plan, TargetPlan};
@@ -29,23 +29,24 @@ pub(crate) fn arms(
     let mut environment = rollout::rollouts::Environment { target: answerer, reward, responses, length_penalty: 0.0 };
     let (mut identity, mut reference, mut best) =
         (Identity, prompter.with(start.as_ref()), prompter.with(start.as_ref()));
-    let mut adapted = trained.map(|trained| prompter.with(Some(trained.adapter)));
+    let mut adapted = trained.map(|trained| (prompter.with(Some(trained.adapter)), prompter.with(start.as_ref())));
 
     let in_all = rewrites * responses;
-    let mut arms: Vec<(String, &mut dyn Prompter, Draw)> = vec![
-        ("naive".to_owned(), &mut identity, Draw::Once { responses: in_all }),
-        ("ref".to_owned(), &mut reference, Draw::Rewrites(rewrites)),
+    let arm = |name: &str, prompter, draw| Arm { name: name.to_owned(), prompter, draw, reference: None };
+    let mut arms = vec![
+        arm("naive", &mut identity as &mut dyn Prompter, Draw::Once { responses: in_all }),
+        arm("ref", &mut reference, Draw::Rewrites(rewrites)),
     ];
-    if let Some(adapted) = &mut adapted {
-        arms.push(("trained".to_owned(), adapted, Draw::Rewrites(rewrites)));
+    if let Some((adapted, reference)) = &mut adapted {
+        let reference: Option<&mut dyn Likelihood> = Some(reference);
+        arms.push(Arm { reference, ..arm("trained", adapted, Draw::Rewrites(rewrites)) });
     }
     if best_of > 1 {
-        arms.push((format!("best-of-{best_of}"), &mut best, Draw::BestOf { n: best_of, responses: in_all }));
+        arms.push(arm(&format!("best-of-{best_of}"), &mut best, Draw::BestOf { n: best_of, responses: in_all }));
     }
     let mut evaluated = Vec::new();
-    for (name, prompter, draw) in arms {
-        let bar = progress::count(&format!("evaluating {name}"), prompts.len() as u64);
-        let mut arm = Arm { name, prompter, draw };
+    for mut arm in arms {
+        let bar = progress::count(&format!("evaluating {}", arm.name), prompts.len() as u64);
         let told = evaluate(&mut arm, prompts, &mut environment, plan.seed, &mut |done| bar.set_position(done as u64))?;
         bar.finish_and_clear();
         evaluated.push(told);

@@ -28,6 +28,10 @@ pub(crate) fn tell(evaluation: &Evaluation) -> Vec<String> {
             lines.push(sentence(gain, whom));
         }
     }
+    if let Some(kl) = evaluation.arms.get("trained").and_then(|arm| arm.kl) {
+        let [low, high] = kl.interval;
+        lines.push(format!("  divergence from the untuned prompter: {:.2} nats a rewrite [{low:.2}, {high:.2}]", kl.mean));
+    }
     lines
 }
 

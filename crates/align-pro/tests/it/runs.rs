@@ -76,7 +76,7 @@ fn outcome(folder: &Path) -> (Vec<Event>, Evaluation, String, Vec<u8>) {
         }
     }
     let mut result: Evaluation = serde_json::from_slice(&std::fs::read(run.join("result.json")).unwrap()).unwrap();
-    result.seconds = 0.0;
+    result.about.seconds = 0.0;
     let evaluated = std::fs::read_to_string(run.join("evaluation.jsonl")).unwrap();
     (events, result, evaluated, std::fs::read(run.join("adapter/adapter_model.safetensors")).unwrap())
 }
@@ -101,7 +101,7 @@ fn a_run_leaves_everything_in_its_folder() {
     let result: Evaluation = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(result.arms.keys().collect::<Vec<_>>(), ["best-of-2", "naive", "ref", "trained"]);
     assert_eq!(result.gain.len(), 3);
-    assert_eq!((result.steps, result.seed), (STEPS, 3));
+    assert_eq!((result.about.steps, result.about.seed), (STEPS, 3));
 
     let run = home.path().join("run");
     for file in ["config.toml", "plan.toml", "report.html", "adapter/adapter_config.json", "metrics"] {

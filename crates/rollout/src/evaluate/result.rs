@@ -15,6 +15,14 @@ pub struct Evaluation {
     pub win_rate: BTreeMap<String, WinRateResult>,
     /// Mean of each part of the reward, by part and arm; for the `constraints` reward a part is a constraint type.
     pub parts: BTreeMap<String, BTreeMap<String, PartMean>>,
+    /// What it is about.
+    #[serde(flatten)]
+    pub about: About,
+}
+
+/// What an evaluation is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct About {
     /// The run's seed.
     pub seed: u64,
     /// The prompter's model.
@@ -44,6 +52,9 @@ pub struct ArmResult {
     pub mean_response_tokens: f64,
     /// Mean number of tokens that the prompter wrote; 0 where there is none.
     pub mean_rewrite_tokens: f64,
+    /// KL(ρ ‖ ρ_ref) of whole rewrites, estimated from those that were sampled; only where a prompter was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl: Option<MeanResult>,
     /// Prompts evaluated.
     pub n_prompts: usize,
     /// Rewrites a prompt.
@@ -52,6 +63,15 @@ pub struct ArmResult {
     pub n_responses: usize,
     /// Share of rewrites in which each rail found something, and of those that fell back to x (`fell-back`).
     pub rails: BTreeMap<String, f64>,
+}
+
+/// A mean over prompts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MeanResult {
+    /// The mean.
+    pub mean: f64,
+    /// Its 95 % interval.
+    pub interval: [f64; 2],
 }
 
 /// The three parts of a variance; they add up to it.
@@ -148,6 +168,12 @@ impl EvaluatedPrompt {
     pub fn mean_reward(&self) -> f64 {
         let means = self.rewrites.iter().map(EvaluatedRewrite::mean_reward);
         means.sum::<f64>() / self.rewrites.len().max(1) as f64
+    }
+
+    /// Mean of log ρ − log ρ_ref over the rewrites where it is known.
+    pub fn mean_kl(&self) -> Option<f64> {
+        let known: Vec<f64> = self.rewrites.iter().filter_map(|rewrite| rewrite.kl).collect();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
     }
 }
 

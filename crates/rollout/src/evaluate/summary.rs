@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use theory::{Bootstrap, Interval, paired_bootstrap, sample_variance_parts, studentised_bootstrap, win_rate};
 
 use super::{
-    ArmResult, EvaluatedPrompt, EvaluatedResponse, EvaluatedRewrite, Evaluation, Gain, PartMean, VariancePartsResult,
-    WinRateResult,
+    About, ArmResult, EvaluatedPrompt, EvaluatedResponse, EvaluatedRewrite, Evaluation, Gain, MeanResult, PartMean,
+    VariancePartsResult, WinRateResult,
 };
 use crate::Error;
 
@@ -15,23 +15,6 @@ const LEVEL: f64 = 0.95;
 
 /// The arm that the others are compared with.
 const TRAINED: &str = "trained";
-
-/// What an evaluation is about, which goes into the result as it is.
-#[derive(Clone, Debug)]
-pub struct About {
-    /// The run's seed.
-    pub seed: u64,
-    /// The prompter's model.
-    pub model: String,
-    /// The target's model.
-    pub target: String,
-    /// The reward's name.
-    pub reward: String,
-    /// Training steps behind the trained arm.
-    pub steps: u64,
-    /// Seconds that everything took.
-    pub seconds: f64,
-}
 
 /// The figures of all arms, which must have gone through the same prompts in the same order.
 pub fn summarise(arms: &[Vec<EvaluatedPrompt>], about: About) -> Result<Evaluation, Error> {
@@ -42,12 +25,7 @@ pub fn summarise(arms: &[Vec<EvaluatedPrompt>], about: About) -> Result<Evaluati
         gain: BTreeMap::new(),
         win_rate: BTreeMap::new(),
         parts: BTreeMap::new(),
-        seed: about.seed,
-        model: about.model,
-        target: about.target,
-        reward: about.reward,
-        steps: about.steps,
-        seconds: about.seconds,
+        about,
     };
     let trained = named.iter().find(|(name, _)| *name == TRAINED).map(|(_, prompts)| means(prompts));
     for (name, prompts) in named {
@@ -95,6 +73,11 @@ fn arm_result(prompts: &[EvaluatedPrompt]) -> Result<ArmResult, Error> {
     let rewards: Vec<Vec<Vec<f64>>> = prompts.iter().map(rewards_of).collect();
     let parts = sample_variance_parts(&rewards).map_err(statistic("the variance of the reward"))?;
     let first = prompts.first().and_then(|prompt| prompt.rewrites.first());
+    let kl: Vec<f64> = prompts.iter().filter_map(EvaluatedPrompt::mean_kl).collect();
+    let kl = match kl.is_empty() {
+        true => None,
+        false => Some(interval_of(&kl).map(|(mean, interval)| MeanResult { mean, interval })?),
+    };
     Ok(ArmResult {
         mean_reward,
         interval,
@@ -106,6 +89,7 @@ fn arm_result(prompts: &[EvaluatedPrompt]) -> Result<ArmResult, Error> {
         },
         mean_response_tokens: mean(responses(prompts).map(|response| response.tokens as f64)),
         mean_rewrite_tokens: mean(rewrites(prompts).map(|rewrite| rewrite.tokens as f64)),
+        kl,
         n_prompts: prompts.len(),
         n_rewrites: prompts.first().map_or(0, |prompt| prompt.rewrites.len()),
         n_responses: first.map_or(0, |rewrite| rewrite.responses.len()),

@@ -7,7 +7,7 @@ use crate::data::Prompt;
 use crate::prompter::{Identity, Rewrite};
 use crate::rails::Guarded;
 use crate::reward::{Exchange, Part, Reward, Score};
-use crate::target::{Call, Response, Target};
+use crate::target::{Answered, Call, Response, Take, Target};
 
 /// Writes the number of the seed's place after the prompt.
 struct Numbered;
@@ -46,10 +46,11 @@ impl Target for Echo {
         String::new()
     }
 
-    fn respond(&mut self, calls: &[Call]) -> Result<Vec<Response>, Error> {
+    fn answer(&mut self, calls: &[Call], take: &mut Take<'_>) -> Result<(), Error> {
         self.calls.extend_from_slice(calls);
         let answer = |call: &Call| Response { text: call.messages[0].content.clone(), tokens: 4, cut: false };
-        Ok(calls.iter().map(answer).collect())
+        let answered = |(call, asked)| Answered { call, response: answer(asked) };
+        take(calls.iter().enumerate().map(answered).collect())
     }
 }
 
@@ -76,7 +77,7 @@ fn through(name: &str, prompter: &mut dyn Prompter, draw: Draw, n: usize) -> (Ve
     let mut target = Echo::default();
     let mut environment =
         Environment { target: &mut target, reward: &mut LastNumber, responses: 2, length_penalty: 0.0 };
-    let mut arm = Arm { name: name.to_owned(), prompter, draw };
+    let mut arm = Arm { name: name.to_owned(), prompter, draw, reference: None };
     let mut heard = Vec::new();
     let told = evaluate(&mut arm, &records(n), &mut environment, 7, &mut |done| heard.push(done)).unwrap();
     assert_eq!(heard.last(), Some(&n));

@@ -2,15 +2,18 @@
 
 use std::rc::Rc;
 
-use lm::{Engine, Finish, Lora, Request, Sample, Sampling, Token};
+use lm::{Engine, Finish, Group, Lora, Request, Sample, Sampling, ScoreOptions, Token};
 use serde_json::Value;
 
-use super::{Prompter, PrompterOptions, Rewrite, RewriteJob, Written};
+use super::{Likelihood, Prompter, PrompterOptions, Rewrite, RewriteJob, Written};
 use crate::data::{Message, Record};
 use crate::instruction::Shown;
 use crate::model::LocalModel;
 use crate::rails::Rails;
 use crate::{Error, Template};
+
+/// Tokens after which no more prompts are scored together: it bounds the memory, and more would not be faster.
+const SCORED_AT_ONCE: usize = 4096;
 
 /// A local model under an instruction. Without an adapter it is the reference prompter ρ_ref.
 pub struct LocalPrompter<E> {
@@ -99,6 +102,31 @@ impl<E: Engine> Prompter for AdaptedPrompter<'_, E> {
             .zip(samples)
             .map(|(job, samples)| samples.into_iter().map(|sample| prompter.rewrite_of(job.record, sample)).collect());
         Ok(rewrites.collect())
+    }
+}
+
+impl<E: Engine> Likelihood for AdaptedPrompter<'_, E> {
+    fn logps(&mut self, written: &[(&Record, Vec<&Written>)]) -> Result<Vec<Vec<f64>>, Error> {
+        let prompter = self.prompter;
+        let options = ScoreOptions { temperature: prompter.options.temperature };
+        let mut logps = Vec::with_capacity(written.len());
+        let (mut groups, mut n_tokens) = (Vec::new(), 0);
+        for (index, (record, texts)) in written.iter().enumerate() {
+            let prefix = prompter.prefix(record)?;
+            n_tokens += prefix.len() + texts.iter().map(|text| text.tokens.len()).sum::<usize>();
+            groups.push(Group { prefix, continuations: texts.iter().map(|text| text.tokens.clone()).collect() });
+            if n_tokens >= SCORED_AT_ONCE || index + 1 == written.len() {
+                let scores = prompter.model.engine().score(&groups, self.adapter, &options);
+                let scores = scores.map_err(|source| prompter.model.failed(source))?;
+                let sums = |texts: Vec<Vec<f32>>| {
+                    texts.iter().map(|logps| logps.iter().map(|&logp| f64::from(logp)).sum()).collect()
+                };
+                logps.extend(scores.token_logps.into_iter().map(sums));
+                groups.clear();
+                n_tokens = 0;
+            }
+        }
+        Ok(logps)
     }
 }
 

@@ -76,7 +76,7 @@ fn counts(html: &mut Html, facts: &Facts<'_>) {
         rows.push((Head::Text("time in steps".to_owned()), vec![format::duration(seconds)]));
     }
     if let Some(evaluation) = facts.run.evaluation {
-        rows.push((Head::Text("time of the whole run".to_owned()), vec![format::duration(evaluation.seconds)]));
+        rows.push((Head::Text("time of the whole run".to_owned()), vec![format::duration(evaluation.about.seconds)]));
     }
     table(html, &columns(["What happened", "how often"]), &rows);
 }

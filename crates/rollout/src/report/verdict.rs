@@ -89,6 +89,7 @@ fn findings(facts: &Facts<'_>) -> Vec<String> {
             findings.push(format!("On held-out prompts it {}{won}.", compared(facts, other, gain)));
         }
         findings.extend(lengths(facts));
+        findings.extend(divergence(facts));
     } else {
         findings.extend(training_trend(facts));
     }
@@ -109,9 +110,9 @@ fn what_was_done(facts: &Facts<'_>) -> String {
         ),
         (None, Some(evaluation)) => format!(
             "Evaluated: `{}` as prompter for the target `{}`, {}; no record of training.",
-            evaluation.model,
-            evaluation.target,
-            reward(&evaluation.reward),
+            evaluation.about.model,
+            evaluation.about.target,
+            reward(&evaluation.about.reward),
         ),
         (None, None) => "The record holds neither the start of a training nor an evaluation.".to_owned(),
     }
@@ -163,6 +164,16 @@ fn lengths(facts: &Facts<'_>) -> Option<String> {
         "Responses to its rewrites take {} tokens on average{against}; the prompter writes {} tokens.",
         format::fixed(response, 0),
         format::fixed(rewrite, 0)
+    ))
+}
+
+/// How far training moved the prompter.
+fn divergence(facts: &Facts<'_>) -> Option<String> {
+    let kl = facts.result(TRAINED)?.kl?;
+    Some(format!(
+        "It diverges from the untrained prompter by {} nats a rewrite, {}.",
+        format::fixed(kl.mean, 2),
+        format::interval(kl.interval, 2)
     ))
 }
 

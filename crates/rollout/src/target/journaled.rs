@@ -1,11 +1,8 @@
 //! A target that never answers the same call twice.
 
-use super::{Call, Response, Target};
+use super::{Answered, Call, Response, Take, Target};
 use crate::Error;
 use crate::journal::{CallKey, Journal};
-
-/// Calls handed to the target together, and stored together when they are answered: what a kill can lose.
-const CALLS_AT_ONCE: usize = 128;
 
 /// A target behind a journal: an answer is stored before it is used, and read from there whenever it is there.
 pub struct Journaled<T> {
@@ -49,28 +46,33 @@ impl<T: Target> Target for Journaled<T> {
         self.target.parameters()
     }
 
-    fn respond(&mut self, calls: &[Call]) -> Result<Vec<Response>, Error> {
+    fn answer(&mut self, calls: &[Call], take: &mut Take<'_>) -> Result<(), Error> {
         let keys: Vec<CallKey> = calls.iter().map(|call| self.key(call)).collect();
-        let mut responses = self.journal.get(&keys)?;
-        let missing: Vec<usize> = (0..calls.len()).filter(|&index| responses[index].is_none()).collect();
+        let stored = self.journal.get(&keys)?;
+        let missing: Vec<usize> = (0..calls.len()).filter(|&call| stored[call].is_none()).collect();
         self.n_replayed += calls.len() - missing.len();
-        for chunk in missing.chunks(CALLS_AT_ONCE) {
-            let asked: Vec<Call> = chunk.iter().map(|&index| calls[index].clone()).collect();
-            let answers = self.target.respond(&asked)?;
-            let requests: Vec<String> = asked.iter().map(request).collect();
-            let entries: Vec<(CallKey, &str, Response)> = chunk
+        let replayed = stored.into_iter().enumerate();
+        take(replayed.filter_map(|(call, response)| Some(Answered { call, response: response? })).collect())?;
+
+        let Journaled { target, journal, n_answered, .. } = self;
+        let asked: Vec<Call> = missing.iter().map(|&call| calls[call].clone()).collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        target.answer(&asked, &mut |answered| {
+            let requests: Vec<String> = answered.iter().map(|answered| request(&asked[answered.call])).collect();
+            let entries: Vec<(CallKey, &str, Response)> = answered
                 .iter()
                 .zip(&requests)
-                .zip(&answers)
-                .map(|((&index, request), answer)| (keys[index], request.as_str(), answer.clone()))
+                .map(|(answered, request)| {
+                    (keys[missing[answered.call]], request.as_str(), answered.response.clone())
+                })
                 .collect();
-            self.journal.put(&entries)?;
-            self.n_answered += answers.len();
-            for (&index, answer) in chunk.iter().zip(answers) {
-                responses[index] = Some(answer);
-            }
-        }
-        Ok(responses.into_iter().flatten().collect())
+            journal.put(&entries)?;
+            *n_answered += answered.len();
+            let placed = |answered: Answered| Answered { call: missing[answered.call], ..answered };
+            take(answered.into_iter().map(placed).collect())
+        })
     }
 }
 

@@ -4,10 +4,13 @@ use std::rc::Rc;
 
 use lm::{Engine, Finish, Request, Sampling, Token};
 
-use super::{Call, Response, Target, TargetOptions};
+use super::{Answered, Call, Response, Take, Target, TargetOptions};
 use crate::Error;
 use crate::data::Message;
 use crate::model::LocalModel;
+
+/// Calls that are answered, and handed over, together: what a kill can lose.
+const CALLS_AT_ONCE: usize = 128;
 
 /// A frozen local model.
 pub struct LocalTarget<E> {
@@ -24,6 +27,22 @@ impl<E: Engine> LocalTarget<E> {
     fn sampling(&self) -> Sampling {
         let &TargetOptions { temperature, top_p, top_k, min_p, .. } = &self.options;
         if temperature == 0.0 { Sampling::Greedy } else { Sampling::Random { temperature, top_k, top_p, min_p } }
+    }
+
+    /// Neighbouring calls that begin alike share that beginning.
+    fn requests(&self, calls: &[Call]) -> Result<Vec<Request>, Error> {
+        let mut requests: Vec<Request> = Vec::new();
+        for call in calls {
+            let read = self.read(call)?;
+            match requests.last_mut().filter(|request| request.prompt == read.prompt) {
+                Some(request) => request.tails.push(read.tail),
+                None => requests.push(self.request(read)),
+            }
+            if let Some(request) = requests.last_mut() {
+                request.seeds.push(call.seed);
+            }
+        }
+        Ok(requests)
     }
 
     fn request(&self, Read { prompt, tail }: Read) -> Request {
@@ -75,25 +94,18 @@ impl<E: Engine> Target for LocalTarget<E> {
         format!("{:?}", self.options)
     }
 
-    fn respond(&mut self, calls: &[Call]) -> Result<Vec<Response>, Error> {
-        // Neighbouring calls that begin alike share that beginning.
-        let mut requests: Vec<Request> = Vec::new();
-        for call in calls {
-            let read = self.read(call)?;
-            match requests.last_mut().filter(|request| request.prompt == read.prompt) {
-                Some(request) => request.tails.push(read.tail),
-                None => requests.push(self.request(read)),
-            }
-            if let Some(request) = requests.last_mut() {
-                request.seeds.push(call.seed);
-            }
+    fn answer(&mut self, calls: &[Call], take: &mut Take<'_>) -> Result<(), Error> {
+        for (chunk, calls) in calls.chunks(CALLS_AT_ONCE).enumerate() {
+            let samples = self.model.engine().generate(&self.requests(calls)?, None);
+            let samples = samples.map_err(|source| self.model.failed(source))?;
+            let responses = samples.into_iter().flatten().map(|sample| Response {
+                text: self.model.text(&sample),
+                tokens: sample.tokens.len(),
+                cut: sample.finish == Finish::Length,
+            });
+            let first = chunk * CALLS_AT_ONCE;
+            take(responses.enumerate().map(|(call, response)| Answered { call: first + call, response }).collect())?;
         }
-        let samples = self.model.engine().generate(&requests, None).map_err(|source| self.model.failed(source))?;
-        let responses = samples.into_iter().flatten().map(|sample| Response {
-            text: self.model.text(&sample),
-            tokens: sample.tokens.len(),
-            cut: sample.finish == Finish::Length,
-        });
-        Ok(responses.collect())
+        Ok(())
     }
 }

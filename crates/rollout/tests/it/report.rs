@@ -72,7 +72,7 @@ fn all_of(text: &str) -> fixture::Run {
             _ => {}
         }
     }
-    (run.evaluation.model, run.evaluation.target, run.evaluation.reward) = (own(), own(), own());
+    (run.evaluation.about.model, run.evaluation.about.target, run.evaluation.about.reward) = (own(), own(), own());
     let trained = run.evaluation.arms["trained"].clone();
     run.evaluation.arms.insert(own(), trained);
     let part = run.evaluation.parts.values().next().unwrap().clone();
@@ -227,7 +227,7 @@ fn figures_that_are_not_finite_never_break_the_file() {
         run.evaluation.gain.values_mut().for_each(|gain| (gain.mean, gain.interval) = (odd, [odd, odd]));
         run.evaluation.win_rate.values_mut().for_each(|rate| (rate.mean, rate.ties) = (odd, odd));
         run.evaluation.parts.values_mut().flat_map(|arms| arms.values_mut()).for_each(|part| part.mean = odd);
-        run.evaluation.seconds = odd;
+        run.evaluation.about.seconds = odd;
         let responses = run.prompts.iter_mut().flat_map(|p| &mut p.rewrites).flat_map(|r| &mut r.responses);
         responses.for_each(|response| response.reward = odd);
         assert_well_formed(&render(&run.record()));

@@ -13,7 +13,7 @@ use rollout::prompter::{LocalPrompter, PrompterOptions};
 use rollout::rails::{Action, Rails};
 use rollout::reward::{Exchange, Reward, Score};
 use rollout::rollouts::Environment;
-use rollout::target::{Call, Response, Target};
+use rollout::target::{Answered, Call, Response, Take, Target};
 use train::options::{LoraOptions, OptimizerOptions, ScheduleOptions};
 use train::{Checkpoints, Outcome, Run};
 
@@ -87,7 +87,7 @@ impl Target for &mut Scripted {
         String::new()
     }
 
-    fn respond(&mut self, calls: &[Call]) -> Result<Vec<Response>, rollout::Error> {
+    fn answer(&mut self, calls: &[Call], take: &mut Take<'_>) -> Result<(), rollout::Error> {
         if self.dies_at.is_some_and(|last| self.n_calls + calls.len() > last) {
             return Err(rollout::Error::Role { role: "killed".to_owned() });
         }
@@ -97,7 +97,8 @@ impl Target for &mut Scripted {
             let digit = Generator::new(call.seed).bits() % 10;
             Response { text: format!("{n}.{digit}"), tokens: 3, cut: false }
         };
-        Ok(calls.iter().map(answer).collect())
+        let answered = |(call, asked)| Answered { call, response: answer(asked) };
+        take(calls.iter().enumerate().map(answered).collect())
     }
 }
 

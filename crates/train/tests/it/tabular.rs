@@ -4,7 +4,7 @@ use lm::{
     Architecture, Engine, Error, Finish, Generator, Group, Linear, Lora, LoraGradients, Request, Sample, ScoreOptions,
     Scores, Token, Upstream,
 };
-use rollout::target::{Call, Response, Target};
+use rollout::target::{Answered, Call, Response, Take, Target};
 use train::options::{DecayName, Ppo, Rloo};
 use train::{Outcome, Run, ppo, rloo};
 
@@ -140,13 +140,14 @@ impl Target for Answers {
         String::new()
     }
 
-    fn respond(&mut self, calls: &[Call]) -> Result<Vec<Response>, rollout::Error> {
+    fn answer(&mut self, calls: &[Call], take: &mut Take<'_>) -> Result<(), rollout::Error> {
         let answer = |call: &Call| {
             let rewrite = call.messages.last().unwrap().content.trim().to_owned();
             let index = WORDS.iter().position(|&word| word == rewrite).unwrap();
             Response { text: REWARDS[draw(&PI_F[index], call.seed)].to_owned(), tokens: 1, cut: false }
         };
-        Ok(calls.iter().map(answer).collect())
+        let answered = |(call, asked)| Answered { call, response: answer(asked) };
+        take(calls.iter().enumerate().map(answered).collect())
     }
 }
 

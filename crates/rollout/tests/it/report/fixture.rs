@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use lm::Generator;
 use rollout::evaluate::{
-    ArmResult, EvaluatedPrompt, EvaluatedResponse, EvaluatedRewrite, Evaluation, Gain, PartMean, VariancePartsResult,
-    WinRateResult,
+    About, ArmResult, EvaluatedPrompt, EvaluatedResponse, EvaluatedRewrite, Evaluation, Gain, MeanResult, PartMean,
+    VariancePartsResult, WinRateResult,
 };
 use rollout::event::{Event, FinishReason, Metric, Seconds, ShownRollout, Started, StepDone};
 use rollout::report::RunRecord;
@@ -213,7 +213,8 @@ fn evaluation(prompts: &[EvaluatedPrompt], n_arms: usize, steps: u64) -> Evaluat
     }
     let model = "smollm2-135m-instruct".to_owned();
     let (target, reward) = (model.clone(), "constraints".to_owned());
-    Evaluation { arms, gain, win_rate, parts, seed: 7, model, target, reward, steps, seconds: 1_512.0 }
+    let about = About { seed: 7, model, target, reward, steps, seconds: 1_512.0 };
+    Evaluation { arms, gain, win_rate, parts, about }
 }
 
 fn arm_result(name: &str, prompts: &[&EvaluatedPrompt]) -> ArmResult {
@@ -241,6 +242,7 @@ fn arm_result(name: &str, prompts: &[&EvaluatedPrompt]) -> ArmResult {
         mean_response_tokens: responses.iter().map(|response| response.tokens as f64).sum::<f64>()
             / responses.len() as f64,
         mean_rewrite_tokens: ARMS.iter().find(|arm| arm.0 == name).unwrap().2,
+        kl: (name == "trained").then_some(MeanResult { mean: 3.2, interval: [2.9, 3.6] }),
         n_prompts: prompts.len(),
         n_rewrites: if has_prompter { 2 } else { 1 },
         n_responses: 2,
@@ -266,8 +268,7 @@ lora = { rank = 16, alpha = 32 }
 model = "smollm2-135m-instruct"
 temperature = 0.3
 
-[reward.verifier]
-kind = "constraints"
+[reward.constraints]
 
 [data]
 train = "prompts.jsonl"

@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use config::{ConfigCommand, ConfigShow, Init, TemplateName};
 pub(crate) use data::{DataCommand, SplitFlag, SynthCommand, SynthConstraints};
 pub(crate) use lab::{DistanceName, FixedPoint, Lab, LabCommand, LabObjective, MethodName, MethodOptions, World};
-pub(crate) use run::{Doctor, Eval, Quickstart, Report, Rewrite, ThreadFlags, Train};
+pub(crate) use run::{Doctor, Eval, Headroom, Quickstart, Report, Rewrite, ThreadFlags, Train};
 
 /// Train, measure and serve prompters for frozen language models.
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// The whole story on an embedded model, in minutes: train, evaluate, report
     Quickstart(Quickstart),
+    /// How much any prompter could win, before anything is trained
+    Headroom(Headroom),
     /// Train and evaluate a prompter, or go on with a run
     Train(Train),
     /// Arms side by side on held-out prompts

@@ -56,6 +56,10 @@ pub(crate) enum Failure {
     NotARun { folder: PathBuf },
     #[error("there is no run in `{}`", folder.display())]
     NoRun { folder: PathBuf },
+    #[error("the run in `{}` trained a target, and has no prompter", folder.display())]
+    NoPrompter { folder: PathBuf },
+    #[error("the run in `{}` did not train the target `{target}`", folder.display())]
+    NotAnOracle { folder: PathBuf, target: String },
     #[error("the run in `{}` is not finished", folder.display())]
     NotTrained { folder: PathBuf },
     #[error("there are no prompts to {purpose}")]
@@ -113,6 +117,10 @@ impl Failure {
             Failure::NotARun { .. } => "give another folder with `--run`",
             Failure::NoRun { .. } => "`align-pro train CONFIG` and `align-pro quickstart` make runs, below `runs/`",
             Failure::NotTrained { .. } => "`align-pro train` with the same configuration and folder goes on with it",
+            Failure::NoPrompter { .. } => "`align-pro eval` measures it; `--oracle` compares a prompter with it",
+            Failure::NotAnOracle { .. } => {
+                "an oracle is a run of the same configuration with `--set train.what=target`"
+            }
             Failure::NoPrompts { .. } => {
                 "give more prompts, or lower `data.held-out-share` and `data.validation-share`; `align-pro data synth \
                  constraints` makes some"

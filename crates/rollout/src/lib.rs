@@ -21,6 +21,7 @@ pub mod data;
 mod error;
 pub mod evaluate;
 pub mod event;
+pub mod headroom;
 pub mod instruction;
 pub mod journal;
 pub mod model;

@@ -74,6 +74,12 @@ impl<E: Engine> LocalModel<E> {
         template.render(&self.parts.tokenizer, &messages, NextTurn::Assistant).map_err(|source| self.failed(source))
     }
 
+    /// How many tokens a text has.
+    pub fn n_tokens(&self, text: &str) -> Result<usize, Error> {
+        let tokens = self.parts.tokenizer.encode(text, Framing::Bare).map_err(|source| self.failed(source))?;
+        Ok(tokens.len())
+    }
+
     /// The text of a sample, without the token that ended it.
     pub fn text(&self, sample: &Sample) -> String {
         self.parts.tokenizer.decode(&sample.tokens)

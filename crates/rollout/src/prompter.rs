@@ -79,12 +79,7 @@ impl Prompter for Identity {
     fn rewrite(&mut self, jobs: &[RewriteJob<'_>]) -> Result<Vec<Vec<Rewrite>>, Error> {
         let unchanged = |job: &RewriteJob<'_>| Rewrite {
             written: None,
-            guarded: Guarded {
-                rewrite: job.record.prompt.text().to_owned(),
-                findings: Vec::new(),
-                penalty: 0.0,
-                fell_back: false,
-            },
+            guarded: Guarded::untouched(job.record.prompt.text().to_owned()),
         };
         Ok(jobs.iter().map(|job| vec![unchanged(job); job.seeds.len()]).collect())
     }

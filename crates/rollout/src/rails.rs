@@ -123,6 +123,13 @@ pub struct Guarded {
     pub fell_back: bool,
 }
 
+impl Guarded {
+    /// A text that nothing was looked for in.
+    pub fn untouched(rewrite: String) -> Guarded {
+        Guarded { rewrite, findings: Vec::new(), penalty: 0.0, fell_back: false }
+    }
+}
+
 impl Rails {
     /// Passes what the prompter wrote for `prompt` along the rails. `answer` is the correct answer where one is known.
     pub fn guard(&self, mode: Mode, prompt: &str, written: &str, answer: Option<&str>) -> Guarded {

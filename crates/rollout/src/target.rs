@@ -1,5 +1,6 @@
 //! Targets: the frozen model that answers what the prompter wrote.
 
+mod echo;
 mod journaled;
 mod local;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::data::Message;
 
+pub use echo::Echo;
 pub use journaled::Journaled;
 pub use local::LocalTarget;
 
@@ -90,4 +92,28 @@ pub trait Target {
         })?;
         responses.into_iter().collect::<Option<_>>().ok_or(Error::Unanswered)
     }
+}
+
+impl<T: Target + ?Sized> Target for Box<T> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn identity(&self) -> String {
+        (**self).identity()
+    }
+
+    fn parameters(&self) -> String {
+        (**self).parameters()
+    }
+
+    fn answer(&mut self, calls: &[Call], take: &mut Take<'_>) -> Result<(), Error> {
+        (**self).answer(calls, take)
+    }
+}
+
+/// A conversation with a system message in front of it.
+pub(crate) fn with_system(system: Option<&str>, messages: Vec<Message>) -> Vec<Message> {
+    let system = system.map(|content| Message { role: "system".to_owned(), content: content.to_owned() });
+    system.into_iter().chain(messages).collect()
 }

@@ -34,8 +34,8 @@ pub use bound::{Bound, suboptimality_bound};
 pub use closed_form::{Tilted, regularised_value, tilt};
 pub use error::Error;
 pub use estimate::{
-    BoundEstimate, BoundSamples, TiltedEstimate, estimate_bound, estimate_kl, estimate_tilted,
-    estimate_total_variation, mean_over_prompts,
+    BoundEstimate, BoundSamples, Halves, TiltedEstimate, best_of_curve, estimate_bound, estimate_kl, estimate_tilted,
+    estimate_total_variation, mean_over_prompts, tilted_worth,
 };
 pub use fixed_point::{
     Family, FixedPoint, FlowEnd, LabelLoss, Method, Objective, PromptEnd, Rewrites, exact_loss, fixed_point,

@@ -303,7 +303,7 @@ impl<'a, E: Engine> Run<'a, E> {
     }
 
     fn score_options(&self) -> ScoreOptions {
-        ScoreOptions { temperature: self.prompter.options().temperature }
+        ScoreOptions { temperature: self.prompter.temperature() }
     }
 
     fn architecture(&self) -> Architecture {

@@ -38,6 +38,9 @@ pub(crate) struct Eval {
     /// Override a value of the configuration; can be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) sets: Vec<String>,
+    /// A run of the same configuration with `train.what` set to `target`: adds its arm, and the share of its gain
+    #[arg(long, value_name = "RUN")]
+    pub(crate) oracle: Option<PathBuf>,
     /// End with exit code 1 unless the trained prompter is significantly better than the prompt as it is
     #[arg(long)]
     pub(crate) gate: bool,
@@ -45,6 +48,35 @@ pub(crate) struct Eval {
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// Print the result as one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) threads: ThreadFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Headroom {
+    /// The configuration that is to be trained
+    pub(crate) config: PathBuf,
+    /// The most training prompts that are sampled
+    #[arg(long, default_value = "32", value_name = "N")]
+    pub(crate) prompts: NonZeroUsize,
+    /// Rewrites of each by the untuned prompter
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=1024))]
+    pub(crate) rewrites: u16,
+    /// Pairs of responses to each rewrite: one half chooses among the rewrites, the other tells what the choice is worth
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) response_pairs: u16,
+    /// Override a value of the configuration; can be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// Keep the target's answers in this file, from which a later call goes on
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
+    /// Write what was sampled to this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]

@@ -1,19 +1,22 @@
 //! `eval`: arms side by side on held-out prompts.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
+use lm::Lora;
 use rollout::journal::Journal;
 
 use super::Session;
 use crate::arguments::Eval;
 use crate::config;
-use crate::config::plan::TargetPlan;
+use crate::config::plan::{Plan, TargetPlan, What};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::run::evaluation::{self, Trained};
+use crate::run::evaluation::{self, Tuned};
 use crate::run::folder::{RunFolder, write_evaluated};
-use crate::run::{prompts, table, world};
+use crate::run::world::{self, World};
+use crate::run::{prompts, table};
 
 pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let clock = Instant::now();
@@ -36,8 +39,10 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
     let adapter = folder.as_ref().map(|folder| folder.load_adapter(&world.architecture)).transpose()?;
     let evaluated = folder.as_ref().map(RunFolder::evaluated).transpose()?.flatten();
     let steps = evaluated.map_or(plan.schedule.steps, |(result, _)| result.about.steps);
-    let trained = adapter.as_ref().map(|adapter| Trained { adapter, steps });
-    let (arms, mut result) = evaluation::arms(&plan, &mut world, &held_out, trained)?;
+    let mut tuned = Tuned::of(&plan, adapter.as_ref(), steps);
+    let oracle = arguments.oracle.as_deref().map(|run| oracle(run, &plan, &world)).transpose()?;
+    tuned.oracle = tuned.oracle.or(oracle.as_ref());
+    let (arms, mut result) = evaluation::arms(&plan, &mut world, &held_out, tuned)?;
     result.about.seconds = clock.elapsed().as_secs_f64();
     if let Some(file) = &arguments.out {
         write_evaluated(file, &arms).context("cannot write the outcome")?;
@@ -54,4 +59,14 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
         return Err(Failure::Gate.into());
     }
     Ok(())
+}
+
+/// The adapter of a run that trained the same target.
+fn oracle(run: &Path, plan: &Plan, world: &World) -> anyhow::Result<Lora> {
+    let folder = RunFolder::open(run)?;
+    let theirs = folder.plan()?;
+    if theirs.train.what != What::Target || theirs.trained_model() != plan.target.model() {
+        return Err(Failure::NotAnOracle { folder: run.to_owned(), target: plan.target.model().to_owned() }.into());
+    }
+    folder.load_adapter(&world.target_architecture())
 }

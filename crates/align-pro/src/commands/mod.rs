@@ -5,6 +5,7 @@ mod data;
 mod doctor;
 mod eval;
 mod generate;
+mod headroom;
 pub(crate) mod lab;
 mod list;
 mod pull;
@@ -31,6 +32,7 @@ pub(crate) struct Session {
 pub(crate) fn run(command: Command, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     match command {
         Command::Quickstart(arguments) => quickstart::run(&arguments, session, output),
+        Command::Headroom(arguments) => headroom::run(&arguments, session, output),
         Command::Train(arguments) => train::run(&arguments, session, output),
         Command::Eval(arguments) => eval::run(&arguments, session, output),
         Command::Rewrite(arguments) => rewrite::run(&arguments, session, output),

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::Session;
 use crate::arguments::Rewrite;
+use crate::config::plan::What;
 use crate::failure::Failure;
 use crate::output::{Output, say};
 use crate::run::folder::RunFolder;
@@ -42,6 +43,9 @@ struct ToldRewrite {
 pub(super) fn run(arguments: &Rewrite, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let folder = RunFolder::open(&arguments.run)?;
     let plan = folder.plan()?;
+    if plan.train.what == What::Target {
+        return Err(Failure::NoPrompter { folder: arguments.run.clone() }.into());
+    }
     let prompts = prompts(arguments)?;
     let world = world::load(&plan, Journal::in_memory()?, &arguments.threads, session)?;
     let adapter = (!arguments.untuned).then(|| folder.load_adapter(&world.architecture)).transpose()?;

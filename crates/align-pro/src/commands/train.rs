@@ -9,9 +9,9 @@ use rollout::journal::Journal;
 use super::Session;
 use crate::arguments::{ThreadFlags, Train};
 use crate::config;
-use crate::config::plan::{Plan, TargetPlan};
+use crate::config::plan::{Plan, TargetPlan, What};
 use crate::output::{Output, say};
-use crate::run::evaluation::{self, Trained};
+use crate::run::evaluation::{self, Tuned};
 use crate::run::folder::RunFolder;
 use crate::run::watch::Watcher;
 use crate::run::{estimate, prompts, table, training, world};
@@ -21,7 +21,7 @@ pub(super) fn run(arguments: &Train, session: &Session, output: &mut Output) -> 
     if arguments.dry_run {
         return estimate::run(&plan, &arguments.threads, arguments.json, session, output);
     }
-    let path = arguments.run.clone().unwrap_or_else(|| default_folder(&arguments.config));
+    let path = arguments.run.clone().unwrap_or_else(|| default_folder(&arguments.config, plan.train.what));
     let request = Request { written: &written, plan: &plan, path: &path, threads: &arguments.threads };
     go(&request, session, arguments.json, output)
 }
@@ -53,10 +53,10 @@ pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &
     let events = training::events(plan, &folder)?;
     let mut watcher = Watcher::new(plan.schedule.steps, &folder.metrics(), &read_events(&folder.events())?)?;
     let outcome = training::train(plan, &folder, &mut world, &prompts, events, &mut watcher)?;
-    folder.save_adapter(&outcome.adapter, &world.architecture, &plan.prompter.model)?;
+    folder.save_adapter(&outcome.adapter, &world.architecture, plan.trained_model())?;
 
-    let trained = Trained { adapter: &outcome.adapter, steps: outcome.kept_step };
-    let (arms, mut result) = evaluation::arms(plan, &mut world, &prompts.held_out, Some(trained))?;
+    let tuned = Tuned::of(plan, Some(&outcome.adapter), outcome.kept_step);
+    let (arms, mut result) = evaluation::arms(plan, &mut world, &prompts.held_out, tuned)?;
     result.about.seconds = clock.elapsed().as_secs_f64();
     folder.save_evaluation(&arms, &result)?;
     let report = folder.write_report()?;
@@ -73,7 +73,11 @@ pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &
     lines.chain([String::new(), format!("report: {}", report.display())]).try_for_each(|line| output.line(&line))
 }
 
-/// `runs/NAME`, after the name of the configuration.
-fn default_folder(config: &Path) -> PathBuf {
-    Path::new("runs").join(config.file_stem().unwrap_or(config.as_os_str()))
+/// `runs/NAME`, after the name of the configuration, and `runs/NAME-oracle` for its oracle.
+fn default_folder(config: &Path, what: What) -> PathBuf {
+    let mut name = config.file_stem().unwrap_or(config.as_os_str()).to_owned();
+    if what == What::Target {
+        name.push("-oracle");
+    }
+    Path::new("runs").join(name)
 }

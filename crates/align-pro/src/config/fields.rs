@@ -72,6 +72,7 @@ pub(super) static ROOT: Kind = Table(&[
         Value("0.0"),
         "What each token that the prompter writes takes off the reward.",
     ),
+    field("train", Table(TRAIN), Value("{}"), "What is trained."),
     field("prompter", Table(PROMPTER), Refused, "What is trained: a model that rewrites prompts."),
     field("target", OneOf(TARGETS), Refused, "The frozen model that answers the rewrites."),
     field("reward", OneOf(reward::VERIFIERS), Refused, "How a response is scored against the user's own prompt."),
@@ -82,6 +83,13 @@ pub(super) static ROOT: Kind = Table(&[
     field("schedule", Table(SCHEDULE), Refused, "How long, how much a step, and what happens on the way."),
     field("eval", Table(EVAL), Value("{}"), "How arms are compared on held-out prompts."),
 ]);
+
+const TRAIN: &[Field] = &[field(
+    "what",
+    Choice(&["prompter", "target"]),
+    Value("'prompter'"),
+    "`target` trains the target itself, by the same method and with the adapter of `[prompter]`: the oracle.",
+)];
 
 const MODEL: &str = "A name from `model list`, `hf:ORG/REPO`, a GGUF file or a safetensors folder.";
 

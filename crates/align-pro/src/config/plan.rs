@@ -22,6 +22,7 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     /// What each token that the prompter writes takes off the reward.
     pub(crate) length_penalty: f64,
+    pub(crate) train: TrainPlan,
     pub(crate) prompter: PrompterPlan,
     pub(crate) target: TargetPlan,
     pub(crate) reward: Verifier,
@@ -31,6 +32,23 @@ pub(crate) struct Plan {
     pub(crate) optimizer: OptimizerOptions,
     pub(crate) schedule: ScheduleOptions,
     pub(crate) eval: EvalPlan,
+}
+
+/// `[train]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct TrainPlan {
+    pub(crate) what: What,
+}
+
+/// What gets the adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum What {
+    /// The prompter: the target stays frozen.
+    Prompter,
+    /// The target, which reads the user's prompts as they are: RLHF, the oracle that prompters are measured by.
+    Target,
 }
 
 /// `[prompter]`: what is trained.
@@ -101,6 +119,24 @@ pub(crate) enum PrecisionName {
     F32,
     Bf16,
     Int8,
+}
+
+impl Plan {
+    /// The model that gets the adapter.
+    pub(crate) fn trained_model(&self) -> &str {
+        match self.train.what {
+            What::Prompter => &self.prompter.model,
+            What::Target => self.target.model(),
+        }
+    }
+}
+
+impl TargetPlan {
+    /// The model's name.
+    pub(crate) fn model(&self) -> &str {
+        let TargetPlan::Local(target) = self;
+        &target.model
+    }
 }
 
 impl From<PrecisionName> for Precision {

@@ -8,7 +8,7 @@ use train::options::Method;
 
 use super::data::{HeldOutPrompts, TrainPrompts};
 use super::document::Document;
-use super::plan::{Plan, TargetPlan};
+use super::plan::{Plan, PrecisionName, TargetPlan, What};
 use super::problem::Problem;
 
 /// Share of the training prompts set aside where there are trials and nothing else is said.
@@ -81,6 +81,14 @@ pub(super) fn check(document: &Document, plan: &Plan) -> Result<(), Problem> {
     if target.temperature > 0.0 && target.temperature < COLDEST {
         let problem = format!("must be 0 or at least {COLDEST}, found {}", target.temperature);
         return refuse("target.local.temperature", problem);
+    }
+    if plan.train.what == What::Target && target.temperature == 0.0 {
+        let problem = "must be above 0 where `train.what` is `target`: a policy that cannot vary cannot learn".to_owned();
+        return refuse("target.local.temperature", problem);
+    }
+    if plan.train.what == What::Target && target.precision == PrecisionName::Int8 {
+        let problem = "must not be `int8` where `train.what` is `target`: it has no backward pass".to_owned();
+        return refuse("target.local.precision", problem);
     }
     if let Some(instruction) = &plan.prompter.instruction {
         check_instruction(instruction).or_else(|problem| refuse("prompter.instruction", problem))?;

@@ -4,16 +4,35 @@ use lm::Lora;
 use rollout::data::Record;
 use rollout::evaluate::{About, Arm, Draw, EvaluatedPrompt, Evaluation, evaluate, summarise};
 use rollout::prompter::{Identity, Likelihood, Prompter};
+use rollout::rollouts::Environment;
+use rollout::target::Target;
 
 use super::world::World;
-use crate::config::plan::{Plan, TargetPlan};
+use crate::config::plan::{EvalPlan, Plan, TargetPlan, What};
 use crate::progress;
 
-/// What stands behind the trained arm.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Trained<'a> {
-    pub(crate) adapter: &'a Lora,
+/// The arm of a tuned target.
+const ORACLE: &str = "oracle";
+
+/// What was trained, for the arms that need it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tuned<'a> {
+    /// The prompter's adapter.
+    pub(crate) prompter: Option<&'a Lora>,
+    /// The target's: the oracle.
+    pub(crate) oracle: Option<&'a Lora>,
+    /// Steps behind the one that the evaluation is about.
     pub(crate) steps: u64,
+}
+
+impl<'a> Tuned<'a> {
+    /// What a run of this plan has trained.
+    pub(crate) fn of(plan: &Plan, adapter: Option<&'a Lora>, steps: u64) -> Tuned<'a> {
+        match plan.train.what {
+            What::Prompter => Tuned { prompter: adapter, oracle: None, steps },
+            What::Target => Tuned { prompter: None, oracle: adapter, steps },
+        }
+    }
 }
 
 /// All arms of the plan on `prompts`, and their figures. The seconds are left for the caller to fill in.
@@ -21,31 +40,41 @@ pub(crate) fn arms(
     plan: &Plan,
     world: &mut World,
     prompts: &[Record],
-    trained: Option<Trained<'_>>,
+    tuned: Tuned<'_>,
 ) -> anyhow::Result<(Vec<Vec<EvaluatedPrompt>>, Evaluation)> {
     let TargetPlan::Local(target) = &plan.target;
-    let &crate::config::plan::EvalPlan { rewrites, responses, best_of, .. } = &plan.eval;
-    let World { prompter, target: answerer, reward, start, .. } = world;
-    let mut environment = rollout::rollouts::Environment { target: answerer, reward, responses, length_penalty: 0.0 };
-    let (mut identity, mut reference, mut best) =
-        (Identity, prompter.with(start.as_ref()), prompter.with(start.as_ref()));
-    let mut adapted = trained.map(|trained| (prompter.with(Some(trained.adapter)), prompter.with(start.as_ref())));
+    let &EvalPlan { rewrites, responses, best_of, .. } = &plan.eval;
+    let mut oracle = tuned.oracle.map(|adapter| world.oracle(adapter));
+    let World { prompter, target: frozen, reward, start, .. } = world;
+    let start = start.as_ref();
+    let mut identity = [Identity; 2];
+    let [naive, unchanged] = &mut identity;
+    let (mut reference, mut best) = (prompter.with(start), prompter.with(start));
+    let mut adapted = tuned.prompter.map(|adapter| (prompter.with(Some(adapter)), prompter.with(start)));
 
     let in_all = rewrites * responses;
     let arm = |name: &str, prompter, draw| Arm { name: name.to_owned(), prompter, draw, reference: None };
-    let mut arms = vec![
-        arm("naive", &mut identity as &mut dyn Prompter, Draw::Once { responses: in_all }),
-        arm("ref", &mut reference, Draw::Rewrites(rewrites)),
-    ];
-    if let Some((adapted, reference)) = &mut adapted {
-        let reference: Option<&mut dyn Likelihood> = Some(reference);
-        arms.push(Arm { reference, ..arm("trained", adapted, Draw::Rewrites(rewrites)) });
+    let mut arms = vec![arm("naive", naive as &mut dyn Prompter, Draw::Once { responses: in_all })];
+    if plan.train.what == What::Prompter {
+        arms.push(arm("ref", &mut reference, Draw::Rewrites(rewrites)));
+        if let Some((adapted, reference)) = &mut adapted {
+            let reference: Option<&mut dyn Likelihood> = Some(reference);
+            arms.push(Arm { reference, ..arm("trained", adapted, Draw::Rewrites(rewrites)) });
+        }
+        if best_of > 1 {
+            arms.push(arm(&format!("best-of-{best_of}"), &mut best, Draw::BestOf { n: best_of, responses: in_all }));
+        }
     }
-    if best_of > 1 {
-        arms.push(arm(&format!("best-of-{best_of}"), &mut best, Draw::BestOf { n: best_of, responses: in_all }));
+    if oracle.is_some() {
+        arms.push(arm(ORACLE, unchanged, Draw::Once { responses: in_all }));
     }
     let mut evaluated = Vec::new();
     for mut arm in arms {
+        let target: &mut dyn Target = match &mut oracle {
+            Some(oracle) if arm.name == ORACLE => oracle,
+            _ => frozen,
+        };
+        let mut environment = Environment { target, reward, responses, length_penalty: 0.0 };
         let bar = progress::count(&format!("evaluating {}", arm.name), prompts.len() as u64);
         let told = evaluate(&mut arm, prompts, &mut environment, plan.seed, &mut |done| bar.set_position(done as u64))?;
         bar.finish_and_clear();
@@ -53,10 +82,10 @@ pub(crate) fn arms(
     }
     let about = About {
         seed: plan.seed,
-        model: plan.prompter.model.clone(),
+        model: plan.trained_model().to_owned(),
         target: target.model.clone(),
         reward: plan.reward.name().to_owned(),
-        steps: trained.map_or(0, |trained| trained.steps),
+        steps: tuned.steps,
         seconds: 0.0,
     };
     let evaluation = summarise(&evaluated, about)?;

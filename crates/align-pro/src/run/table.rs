@@ -3,7 +3,7 @@
 use rollout::evaluate::{EvaluatedPrompt, EvaluatedRewrite, Evaluation, Gain};
 
 /// The arms in the order in which they are shown.
-const ORDER: [&str; 3] = ["naive", "ref", "trained"];
+const ORDER: [&str; 4] = ["naive", "ref", "trained", "oracle"];
 
 /// The table of arms, and what it says.
 pub(crate) fn tell(evaluation: &Evaluation) -> Vec<String> {
@@ -23,10 +23,15 @@ pub(crate) fn tell(evaluation: &Evaluation) -> Vec<String> {
     let n_prompts = evaluation.arms.values().next().map_or(0, |arm| arm.n_prompts);
     lines.push(String::new());
     lines.push(format!("{n_prompts} held-out prompts, each comparison paired by prompt:"));
-    for (versus, whom) in [("vs_ref", "the untuned prompter"), ("vs_naive", "the prompt as it is")] {
+    let others = [("vs_ref", "the untuned prompter"), ("vs_naive", "the prompt as it is"), ("vs_oracle", "the oracle")];
+    for (versus, whom) in others {
         if let Some(gain) = evaluation.gain.get(versus) {
             lines.push(sentence(gain, whom));
         }
+    }
+    if let Some(share) = evaluation.oracle_share {
+        let [low, high] = share.interval.map(|end| 100.0 * end);
+        lines.push(format!("  share of the oracle's gain over the prompt as it is: {:.0} % [{low:.0}, {high:.0}]", 100.0 * share.mean));
     }
     if let Some(kl) = evaluation.arms.get("trained").and_then(|arm| arm.kl) {
         let [low, high] = kl.interval;

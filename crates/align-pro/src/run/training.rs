@@ -1,13 +1,14 @@
 //! Training: from a plan and its world to an adapter.
 
 use rollout::event::{EVENT_SCHEMA, Event, EventLog, EventSink, Started};
+use rollout::rollouts::Environment;
 use train::options::Method;
 use train::{Checkpoints, Outcome, Run};
 
 use super::folder::RunFolder;
 use super::prompts::Prompts;
 use super::world::World;
-use crate::config::plan::{Plan, TargetPlan};
+use crate::config::plan::{Plan, TargetPlan, What};
 
 /// The run's events up to its newest checkpoint, after which it goes on.
 pub(crate) fn events(plan: &Plan, folder: &RunFolder) -> anyhow::Result<EventLog> {
@@ -15,7 +16,7 @@ pub(crate) fn events(plan: &Plan, folder: &RunFolder) -> anyhow::Result<EventLog
 }
 
 fn checkpoints(plan: &Plan, folder: &RunFolder) -> Checkpoints {
-    Checkpoints::new(&folder.checkpoints(), &plan.prompter.model)
+    Checkpoints::new(&folder.checkpoints(), plan.trained_model())
 }
 
 /// Train, or go on training, until the plan's schedule ends.
@@ -32,7 +33,7 @@ pub(crate) fn train(
         let started = Event::Started(Started {
             schema: EVENT_SCHEMA,
             method: plan.method.name().to_owned(),
-            prompter: plan.prompter.model.clone(),
+            prompter: plan.trained_model().to_owned(),
             target: target.model.clone(),
             reward: plan.reward.name().to_owned(),
             seed: plan.seed,
@@ -42,15 +43,21 @@ pub(crate) fn train(
         events.emit(&started)?;
         watcher.emit(&started)?;
     }
-    let World { prompter, target: answerer, reward, start, micro_batch_tokens, .. } = world;
-    let run = Run {
-        prompter,
-        environment: rollout::rollouts::Environment {
-            target: answerer,
+    let mut echo = world.echo();
+    let World { prompter, target: frozen, reward, start, micro_batch_tokens, .. } = world;
+    let environment = match plan.train.what {
+        What::Prompter => Environment {
+            target: frozen,
             reward,
             responses: target.responses,
             length_penalty: plan.length_penalty,
         },
+        // What is written is the response: there is one, and its length is not the prompter's.
+        What::Target => Environment { target: &mut echo, reward, responses: 1, length_penalty: 0.0 },
+    };
+    let run = Run {
+        prompter,
+        environment,
         prompts: &prompts.train,
         validation: &prompts.validation,
         start: start.as_ref(),

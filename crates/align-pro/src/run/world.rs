@@ -10,20 +10,23 @@ use rollout::journal::Journal;
 use rollout::model::{LocalModel, ModelParts};
 use rollout::prompter::{LocalPrompter, PrompterOptions};
 use rollout::reward::Verifier;
-use rollout::target::{Journaled, LocalTarget, TargetOptions};
+use rollout::target::{Echo, Journaled, LocalTarget, Target, TargetOptions};
 
 use super::prompts::Prompts;
 use crate::arguments::ThreadFlags;
 use crate::commands::Session;
-use crate::config::plan::{LocalTarget as LocalTargetPlan, Plan, TargetPlan};
+use crate::config::plan::{LocalTarget as LocalTargetPlan, Plan, TargetPlan, What};
 use crate::models;
 use crate::output::say;
 use crate::progress;
 
 /// Everything that rollouts need.
 pub(crate) struct World {
+    /// What is trained: the prompter, or the target as a policy over responses.
     pub(crate) prompter: LocalPrompter<CpuEngine>,
-    pub(crate) target: Journaled<LocalTarget<CpuEngine>>,
+    pub(crate) target: Journaled<Box<dyn Target>>,
+    target_model: Rc<LocalModel<CpuEngine>>,
+    target_options: TargetOptions,
     pub(crate) reward: Verifier,
     /// The adapter that training starts from, and that the reference prompter has.
     pub(crate) start: Option<Lora>,
@@ -36,21 +39,28 @@ pub(crate) struct World {
 pub(crate) fn load(plan: &Plan, journal: Journal, threads: &ThreadFlags, session: &Session) -> anyhow::Result<World> {
     let TargetPlan::Local(target) = &plan.target;
     let tape_budget = plan.schedule.activation_memory << 20;
-    let prompter_model =
-        load_model(&plan.prompter.model, plan.prompter.precision.into(), tape_budget, threads, session)?;
+    let target_model = load_model(&target.model, target.precision.into(), tape_budget, threads, session)?;
     let is_shared = target.model == plan.prompter.model && target.precision == plan.prompter.precision;
-    let target_model = match is_shared {
-        true => Rc::clone(&prompter_model),
-        false => load_model(&target.model, target.precision.into(), tape_budget, threads, session)?,
+    let prompter_model = match is_shared || plan.train.what == What::Target {
+        true => Rc::clone(&target_model),
+        false => load_model(&plan.prompter.model, plan.prompter.precision.into(), tape_budget, threads, session)?,
     };
     let architecture = prompter_model.engine().architecture().clone();
     let bytes_per_token = tape_bytes_per_token(&architecture, prompter_model.engine().precision());
-    let prompter = LocalPrompter::new(prompter_model, PrompterOptions::from(&plan.prompter), plan.rails.clone())?;
-    let target = Journaled::new(LocalTarget::new(target_model, TargetOptions::from(target)), journal);
+    let target_options = TargetOptions::from(target);
+    let prompter = match plan.train.what {
+        What::Prompter => {
+            LocalPrompter::new(prompter_model, PrompterOptions::from(&plan.prompter), plan.rails.clone())?
+        }
+        What::Target => LocalPrompter::responding(prompter_model, &target_options),
+    };
+    let frozen = LocalTarget::new(Rc::clone(&target_model), target_options.clone());
+    let target = Journaled::new(Box::new(frozen) as Box<dyn Target>, journal);
     let micro_batch_tokens = tape_budget / bytes_per_token.max(1);
     let start = plan.prompter.adapter.as_deref().map(|folder| Lora::load_peft(folder, &architecture)).transpose()?;
     let start = start.map(|(adapter, _)| adapter);
-    Ok(World { prompter, target, reward: plan.reward.clone(), start, architecture, micro_batch_tokens })
+    let reward = plan.reward.clone();
+    Ok(World { prompter, target, target_model, target_options, reward, start, architecture, micro_batch_tokens })
 }
 
 fn load_model(
@@ -102,6 +112,21 @@ fn head_of(file: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 impl World {
+    /// What stands behind the target where the target is what is trained.
+    pub(crate) fn echo(&self) -> Echo<CpuEngine> {
+        Echo::new(Rc::clone(&self.target_model), self.target_options.max_tokens)
+    }
+
+    /// The target with an adapter of its own.
+    pub(crate) fn oracle(&self, adapter: &Lora) -> LocalTarget<CpuEngine> {
+        LocalTarget::tuned(Rc::clone(&self.target_model), self.target_options.clone(), adapter.clone())
+    }
+
+    /// What an adapter of the target must fit.
+    pub(crate) fn target_architecture(&self) -> Architecture {
+        self.target_model.engine().architecture().clone()
+    }
+
     /// Leave out prompts that prompter or target cannot read for their length, with a word about it.
     pub(crate) fn fitting(&self, prompts: Prompts, target: &LocalTargetPlan) -> anyhow::Result<Prompts> {
         Ok(Prompts {
@@ -122,7 +147,7 @@ impl World {
         let mut kept = Vec::with_capacity(n);
         for record in records {
             // The target reads x and what the prompter wrote, which is no more than what the prompter reads and writes.
-            let read = self.prompter.prefix(&record)?.len() + self.prompter.options().max_tokens;
+            let read = self.prompter.prefix(&record)?.len() + self.prompter.max_tokens();
             if read + target.max_tokens <= self.architecture.context {
                 kept.push(record);
             }

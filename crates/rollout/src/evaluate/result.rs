@@ -7,12 +7,16 @@ use serde::{Deserialize, Serialize};
 /// Arms side by side on the same held-out prompts; `result.json` of a run folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// Every arm by name: `naive`, `ref`, `trained`, `best-of-N`.
+    /// Every arm by name: `naive`, `ref`, `trained`, `best-of-N`, `oracle`.
     pub arms: BTreeMap<String, ArmResult>,
-    /// What the trained prompter gains over the others, paired by prompt: `vs_naive`, `vs_ref`.
+    /// What the trained prompter, or else the oracle, gains over the others, paired by prompt: `vs_naive`, `vs_ref`.
     pub gain: BTreeMap<String, Gain>,
-    /// How often the trained prompter does better than the others on a prompt: `vs_naive`, `vs_ref`.
+    /// How often it does better than the others on a prompt: `vs_naive`, `vs_ref`.
     pub win_rate: BTreeMap<String, WinRateResult>,
+    /// Share of the oracle's gain over the naive prompt that the trained prompter reaches; only where the oracle's gain is
+    /// significant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oracle_share: Option<MeanResult>,
     /// Mean of each part of the reward, by part and arm; for the `constraints` reward a part is a constraint type.
     pub parts: BTreeMap<String, BTreeMap<String, PartMean>>,
     /// What it is about.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use theory::{Bootstrap, Interval, paired_bootstrap, sample_variance_parts, studentised_bootstrap, win_rate};
+use theory::{Bootstrap, Interval, bca_bootstrap, paired_bootstrap, sample_variance_parts, studentised_bootstrap, win_rate};
 
 use super::{
     About, ArmResult, EvaluatedPrompt, EvaluatedResponse, EvaluatedRewrite, Evaluation, Gain, MeanResult, PartMean,
@@ -13,8 +13,10 @@ use crate::Error;
 /// Confidence level of every interval.
 const LEVEL: f64 = 0.95;
 
-/// The arm that the others are compared with.
+/// The arm that the others are compared with; without it, the oracle is.
 const TRAINED: &str = "trained";
+const ORACLE: &str = "oracle";
+const NAIVE: &str = "naive";
 
 /// The figures of all arms, which must have gone through the same prompts in the same order.
 pub fn summarise(arms: &[Vec<EvaluatedPrompt>], about: About) -> Result<Evaluation, Error> {
@@ -24,14 +26,19 @@ pub fn summarise(arms: &[Vec<EvaluatedPrompt>], about: About) -> Result<Evaluati
         arms: BTreeMap::new(),
         gain: BTreeMap::new(),
         win_rate: BTreeMap::new(),
+        oracle_share: None,
         parts: BTreeMap::new(),
         about,
     };
-    let trained = named.iter().find(|(name, _)| *name == TRAINED).map(|(_, prompts)| means(prompts));
+    let arm = |wanted: &str| named.iter().find(|(name, _)| *name == wanted).map(|(_, prompts)| means(prompts));
+    if let (Some(naive), Some(trained), Some(oracle)) = (arm(NAIVE), arm(TRAINED), arm(ORACLE)) {
+        evaluation.oracle_share = oracle_share(&naive, &trained, &oracle)?;
+    }
+    let subject = [TRAINED, ORACLE].into_iter().find_map(|name| Some((name, arm(name)?)));
     for (name, prompts) in named {
         evaluation.arms.insert(name.to_owned(), arm_result(prompts)?);
         add_parts(name, prompts, &mut evaluation.parts);
-        if let Some(trained) = trained.as_ref().filter(|_| name != TRAINED) {
+        if let Some((_, trained)) = subject.as_ref().filter(|(subject, _)| name != *subject) {
             let versus = format!("vs_{name}");
             // One prompt has no spread to tell a gain from chance by.
             if trained.len() > 1 {
@@ -131,6 +138,22 @@ fn gain(trained: &[f64], other: &[f64]) -> Result<Gain, Error> {
     let estimate = paired_bootstrap(trained, other, bootstrap()).map_err(statistic("the gain"))?;
     let significant = !estimate.interval.contains(0.0);
     Ok(Gain { mean: estimate.value, interval: ends(estimate.interval), significant })
+}
+
+/// The share of the oracle's gain over the naive prompt that the trained prompter reaches, where the oracle has one.
+fn oracle_share(naive: &[f64], trained: &[f64], oracle: &[f64]) -> Result<Option<MeanResult>, Error> {
+    if naive.len() < 2 || !gain(oracle, naive).is_ok_and(|gain| gain.significant && gain.mean > 0.0) {
+        return Ok(None);
+    }
+    let gains: Vec<(f64, f64)> =
+        naive.iter().zip(trained).zip(oracle).map(|((naive, trained), oracle)| (trained - naive, oracle - naive)).collect();
+    let share = |gains: &[(f64, f64)]| {
+        gains.iter().map(|gain| gain.0).sum::<f64>() / gains.iter().map(|gain| gain.1).sum::<f64>()
+    };
+    // Prompts drawn anew may leave the oracle without a gain, and the share without a meaning.
+    Ok(bca_bootstrap(&gains, share, bootstrap())
+        .ok()
+        .map(|estimate| MeanResult { mean: estimate.value, interval: ends(estimate.interval) }))
 }
 
 fn wins(trained: &[f64], other: &[f64]) -> Result<WinRateResult, Error> {

@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::{Likelihood, Prompter, PrompterOptions, Rewrite, RewriteJob, Written};
 use crate::data::{Message, Record};
-use crate::instruction::Shown;
+use crate::instruction::{Mode, Shown};
 use crate::model::LocalModel;
-use crate::rails::Rails;
+use crate::rails::{Guarded, Rails};
+use crate::target::{TargetOptions, with_system};
 use crate::{Error, Template};
 
 /// Tokens after which no more prompts are scored together: it bounds the memory, and more would not be faster.
@@ -18,9 +19,17 @@ const SCORED_AT_ONCE: usize = 4096;
 /// A local model under an instruction. Without an adapter it is the reference prompter ρ_ref.
 pub struct LocalPrompter<E> {
     model: Rc<LocalModel<E>>,
-    options: PrompterOptions,
-    rails: Rails,
-    instruction: Option<Template>,
+    temperature: f32,
+    max_tokens: usize,
+    task: Task,
+}
+
+/// What the model's text is for.
+enum Task {
+    /// It becomes the target's prompt.
+    Rewrite { mode: Mode, word_limit: usize, instruction: Option<Template>, rails: Rails },
+    /// It is the response itself.
+    Respond { system: Option<String> },
 }
 
 /// A prompter with a certain adapter, or with none.
@@ -36,7 +45,15 @@ impl<E: Engine> LocalPrompter<E> {
         if let Some(instruction) = &instruction {
             instruction.render(&[("prompt", "x"), ("words", "1")])?;
         }
-        Ok(LocalPrompter { model, options, rails, instruction })
+        let PrompterOptions { mode, temperature, max_tokens, word_limit, .. } = options;
+        Ok(LocalPrompter { model, temperature, max_tokens, task: Task::Rewrite { mode, word_limit, instruction, rails } })
+    }
+
+    /// The target as a policy over responses, which is what RLHF trains: it reads the user's prompt as it is, and what it
+    /// writes goes past guard rails and [`Echo`](crate::target::Echo) to the reward.
+    pub fn responding(model: Rc<LocalModel<E>>, options: &TargetOptions) -> LocalPrompter<E> {
+        let &TargetOptions { temperature, max_tokens, ref system, .. } = options;
+        LocalPrompter { model, temperature, max_tokens, task: Task::Respond { system: system.clone() } }
     }
 
     /// The model behind it.
@@ -44,9 +61,14 @@ impl<E: Engine> LocalPrompter<E> {
         &self.model
     }
 
-    /// How it samples.
-    pub fn options(&self) -> &PrompterOptions {
-        &self.options
+    /// Divides the logits, in sampling, scoring and training alike.
+    pub fn temperature(&self) -> f32 {
+        self.temperature
+    }
+
+    /// Most tokens that it writes.
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
     }
 
     /// The prompter with an adapter, or without one: the reference.
@@ -57,16 +79,18 @@ impl<E: Engine> LocalPrompter<E> {
     /// The tokens that the prompter reads for a prompt.
     pub fn prefix(&self, record: &Record) -> Result<Vec<Token>, Error> {
         let prompt = record.prompt.text();
-        let instruction = match &self.instruction {
-            Some(template) => {
-                template.render(&[("prompt", prompt), ("words", &self.options.word_limit.to_string())])?
+        match &self.task {
+            Task::Rewrite { word_limit, instruction: Some(template), .. } => {
+                let content = template.render(&[("prompt", prompt), ("words", &word_limit.to_string())])?;
+                self.model.render(&[Message { role: "user".to_owned(), content }])
             }
-            None => {
+            Task::Rewrite { mode, word_limit, instruction: None, .. } => {
                 let shown = Shown { prompt: prompt.to_owned(), response: None, reference: None };
-                self.options.mode.instruction(&shown, self.options.word_limit)?
+                let content = mode.instruction(&shown, *word_limit)?;
+                self.model.render(&[Message { role: "user".to_owned(), content }])
             }
-        };
-        self.model.render(&[Message { role: "user".to_owned(), content: instruction }])
+            Task::Respond { system } => self.model.render(&with_system(system.as_deref(), record.prompt.with_text(prompt))),
+        }
     }
 
     fn request(&self, job: &RewriteJob<'_>) -> Result<Request, Error> {
@@ -75,8 +99,8 @@ impl<E: Engine> LocalPrompter<E> {
             tails: Vec::new(),
             seeds: job.seeds.clone(),
             // Nothing is cut off while training: the policy that samples is the softmax that the objective differentiates.
-            sampling: Sampling::Random { temperature: self.options.temperature, top_k: None, top_p: 1.0, min_p: 0.0 },
-            max_tokens: self.options.max_tokens,
+            sampling: Sampling::Random { temperature: self.temperature, top_k: None, top_p: 1.0, min_p: 0.0 },
+            max_tokens: self.max_tokens,
             stop_tokens: self.model.stop_tokens().to_vec(),
             stop_strings: Vec::new(),
         })
@@ -84,7 +108,10 @@ impl<E: Engine> LocalPrompter<E> {
 
     fn rewrite_of(&self, record: &Record, sample: Sample) -> Rewrite {
         let text = self.model.text(&sample);
-        let guarded = self.rails.guard(self.options.mode, record.prompt.text(), &text, known_answer(record));
+        let guarded = match &self.task {
+            Task::Rewrite { mode, rails, .. } => rails.guard(*mode, record.prompt.text(), &text, known_answer(record)),
+            Task::Respond { .. } => Guarded::untouched(text.clone()),
+        };
         let cut = sample.finish == Finish::Length;
         let Sample { tokens, token_logps, .. } = sample;
         Rewrite { written: Some(Written { text, tokens, token_logps, cut }), guarded }
@@ -108,7 +135,7 @@ impl<E: Engine> Prompter for AdaptedPrompter<'_, E> {
 impl<E: Engine> Likelihood for AdaptedPrompter<'_, E> {
     fn logps(&mut self, written: &[(&Record, Vec<&Written>)]) -> Result<Vec<Vec<f64>>, Error> {
         let prompter = self.prompter;
-        let options = ScoreOptions { temperature: prompter.options.temperature };
+        let options = ScoreOptions { temperature: prompter.temperature };
         let mut logps = Vec::with_capacity(written.len());
         let (mut groups, mut n_tokens) = (Vec::new(), 0);
         for (index, (record, texts)) in written.iter().enumerate() {

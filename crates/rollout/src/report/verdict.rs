@@ -89,6 +89,7 @@ fn findings(facts: &Facts<'_>) -> Vec<String> {
             findings.push(format!("On held-out prompts it {}{won}.", compared(facts, other, gain)));
         }
         findings.extend(lengths(facts));
+        findings.extend(oracle_share(facts));
         findings.extend(divergence(facts));
     } else {
         findings.extend(training_trend(facts));
@@ -165,6 +166,14 @@ fn lengths(facts: &Facts<'_>) -> Option<String> {
         format::fixed(response, 0),
         format::fixed(rewrite, 0)
     ))
+}
+
+/// How much of what training the target itself would win is won by rewriting.
+fn oracle_share(facts: &Facts<'_>) -> Option<String> {
+    let share = facts.run.evaluation?.oracle_share?;
+    let [low, high] = share.interval.map(format::whole_percent);
+    let mean = format::whole_percent(share.mean);
+    Some(format!("It reaches {mean} [{low}, {high}] of the gain that training the target itself brings."))
 }
 
 /// How far training moved the prompter.

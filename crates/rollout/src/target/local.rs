@@ -1,12 +1,12 @@
-//! A local model as target: frozen, without adapter.
+//! A local model as target: frozen.
 
 use std::rc::Rc;
 
-use lm::{Engine, Finish, Request, Sampling, Token};
+use lm::{Engine, Finish, Lora, Request, Sampling, Token};
 
-use super::{Answered, Call, Response, Take, Target, TargetOptions};
+use super::{Answered, Call, Response, Take, Target, TargetOptions, with_system};
 use crate::Error;
-use crate::data::Message;
+use crate::data::stable_hash;
 use crate::model::LocalModel;
 
 /// Calls that are answered, and handed over, together: what a kill can lose.
@@ -16,12 +16,23 @@ const CALLS_AT_ONCE: usize = 128;
 pub struct LocalTarget<E> {
     model: Rc<LocalModel<E>>,
     options: TargetOptions,
+    adapter: Option<Lora>,
+    identity: String,
 }
 
 impl<E: Engine> LocalTarget<E> {
     /// A target that answers with `model`.
     pub fn new(model: Rc<LocalModel<E>>, options: TargetOptions) -> LocalTarget<E> {
-        LocalTarget { model, options }
+        let identity = model.fingerprint().to_owned();
+        LocalTarget { model, options, adapter: None, identity }
+    }
+
+    /// The oracle: the target with an adapter that was trained on the reward.
+    pub fn tuned(model: Rc<LocalModel<E>>, options: TargetOptions, adapter: Lora) -> LocalTarget<E> {
+        let parameters: Vec<u8> = adapter.parameters.iter().flat_map(|parameter| parameter.to_le_bytes()).collect();
+        let scale = (adapter.shape.alpha / adapter.shape.rank as f32).to_le_bytes();
+        let identity = format!("{} adapter {:016x}", model.fingerprint(), stable_hash(&[&parameters, &scale]));
+        LocalTarget { model, options, adapter: Some(adapter), identity }
     }
 
     fn sampling(&self) -> Sampling {
@@ -59,9 +70,7 @@ impl<E: Engine> LocalTarget<E> {
 
     /// The call's tokens, cut where its stem ends.
     fn read(&self, call: &Call) -> Result<Read, Error> {
-        let system = self.options.system.iter();
-        let system = system.map(|system| Message { role: "system".to_owned(), content: system.clone() });
-        let mut messages: Vec<Message> = system.chain(call.messages.iter().cloned()).collect();
+        let mut messages = with_system(self.options.system.as_deref(), call.messages.clone());
         let mut prompt = self.model.render(&messages)?;
         let Some(last) = messages.last_mut().filter(|_| call.stem > 0) else {
             return Ok(Read { prompt, tail: Vec::new() });
@@ -86,7 +95,7 @@ impl<E: Engine> Target for LocalTarget<E> {
     }
 
     fn identity(&self) -> String {
-        self.model.fingerprint().to_owned()
+        self.identity.clone()
     }
 
     fn parameters(&self) -> String {
@@ -96,7 +105,7 @@ impl<E: Engine> Target for LocalTarget<E> {
 
     fn answer(&mut self, calls: &[Call], take: &mut Take<'_>) -> Result<(), Error> {
         for (chunk, calls) in calls.chunks(CALLS_AT_ONCE).enumerate() {
-            let samples = self.model.engine().generate(&self.requests(calls)?, None);
+            let samples = self.model.engine().generate(&self.requests(calls)?, self.adapter.as_ref());
             let samples = samples.map_err(|source| self.model.failed(source))?;
             let responses = samples.into_iter().flatten().map(|sample| Response {
                 text: self.model.text(&sample),

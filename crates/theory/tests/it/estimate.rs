@@ -5,7 +5,8 @@ use crate::{all_close, close};
 use objective::KlEstimator;
 use theory::divergence::{expectation, kl, total_variation};
 use theory::{
-    BoundSamples, Error, Stream, estimate_bound, estimate_kl, estimate_tilted, estimate_total_variation, tilt,
+    BoundSamples, Error, Halves, Stream, best_of_curve, estimate_bound, estimate_kl, estimate_tilted,
+    estimate_total_variation, tilt, tilted_worth,
 };
 
 /// One draw from a distribution.
@@ -133,4 +134,61 @@ fn the_estimated_bound_holds_the_exact_one() {
     assert!(solution.mean.gap <= estimate.jeffreys.interval.high);
     let spoiled = BoundSamples { kl: &[1e9; 400], ..samples };
     assert!(matches!(estimate_bound(spoiled, world.lambda, world.reward_span, 0.95), Err(Error::OutOfRange { .. })));
+}
+
+/// The mean of `value` at the best by `choice` of every `n`-subset, ties shared.
+fn by_enumeration(choice: &[f64], value: &[f64], n: usize) -> f64 {
+    let subsets = (0u32..1 << choice.len()).filter(|subset| subset.count_ones() as usize == n);
+    let worths: Vec<f64> = subsets
+        .map(|subset| {
+            let members = || (0..choice.len()).filter(|index| subset >> index & 1 == 1);
+            let best = members().map(|index| choice[index]).fold(f64::MIN, f64::max);
+            let tied: Vec<f64> = members().filter(|&index| choice[index] == best).map(|index| value[index]).collect();
+            tied.iter().sum::<f64>() / tied.len() as f64
+        })
+        .collect();
+    worths.iter().sum::<f64>() / worths.len() as f64
+}
+
+#[test]
+fn the_best_of_n_is_the_mean_over_all_subsets() {
+    let mut stream = Stream::new(5);
+    for _ in 0..50 {
+        // Few levels, so that there are ties.
+        let choice: Vec<f64> = (0..6).map(|_| stream.below(4) as f64).collect();
+        let value: Vec<f64> = (0..6).map(|_| stream.uniform()).collect();
+        let curve = best_of_curve(Halves { one: &choice, other: &value }).unwrap();
+        for (n, worth) in curve.iter().enumerate() {
+            let (one, other) = (by_enumeration(&choice, &value, n + 1), by_enumeration(&value, &choice, n + 1));
+            close(*worth, (one + other) / 2.0, 1e-12);
+        }
+        let mean = value.iter().sum::<f64>() / 6.0;
+        let same = best_of_curve(Halves { one: &value, other: &value }).unwrap();
+        assert!(same.windows(2).all(|pair| pair[0] <= pair[1] + 1e-12), "more to choose from is never worse");
+        close(same[0], mean, 1e-12);
+        close(same[5], value.iter().copied().fold(f64::MIN, f64::max), 1e-12);
+    }
+}
+
+#[test]
+fn noisy_choices_err_downwards_where_they_are_judged_by_other_responses_and_upwards_by_the_same() {
+    // Values with noise as large as their spread, as rewards of 0 and 1 have.
+    let (lambda, n) = (0.1, 8);
+    let mut stream = Stream::new(11);
+    let (mut truth, mut crossed, mut plug_in, mut best_truth, mut best_crossed) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    let rounds = 4_000;
+    for _ in 0..rounds {
+        let value: Vec<f64> = (0..n).map(|_| 0.2 * stream.normal()).collect();
+        let mut noisy = || value.iter().map(|v| v + 0.2 * stream.normal()).collect::<Vec<f64>>();
+        let (one, other) = (noisy(), noisy());
+        let both: Vec<f64> = one.iter().zip(&other).map(|(one, other)| (one + other) / 2.0).collect();
+        truth += tilted_worth(Halves { one: &value, other: &value }, lambda).unwrap();
+        plug_in += tilted_worth(Halves { one: &both, other: &both }, lambda).unwrap();
+        crossed += tilted_worth(Halves { one: &one, other: &other }, lambda).unwrap();
+        best_truth += best_of_curve(Halves { one: &value, other: &value }).unwrap()[n - 1];
+        best_crossed += best_of_curve(Halves { one: &one, other: &other }).unwrap()[n - 1];
+    }
+    assert!(crossed < truth && truth < plug_in, "{crossed} {truth} {plug_in}");
+    assert!(best_crossed < best_truth, "{best_crossed} {best_truth}");
+    assert!(crossed > 0.5 * truth, "and not by much: {crossed} {truth}");
 }

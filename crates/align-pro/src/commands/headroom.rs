@@ -1,0 +1,133 @@
+//! `headroom`: how much any prompter could win, before anything is trained.
+
+use rollout::data::Record;
+use rollout::evaluate::{Arm, Draw, EvaluatedPrompt, MeanResult, evaluate};
+use rollout::headroom::{Headroom, headroom};
+use rollout::journal::Journal;
+use rollout::prompter::Identity;
+use rollout::rollouts::Environment;
+
+use super::Session;
+use crate::arguments::Headroom as Arguments;
+use crate::config;
+use crate::config::plan::{Plan, TargetPlan, What};
+use crate::output::{Output, say};
+use crate::progress;
+use crate::run::world::{self, World};
+use crate::run::{folder, prompts};
+
+pub(super) fn run(arguments: &Arguments, session: &Session, output: &mut Output) -> anyhow::Result<()> {
+    let (_, mut plan) = config::load(&arguments.config, &arguments.sets)?;
+    // The same for the configuration of an oracle: its prompter is what can win something here.
+    plan.train.what = What::Prompter;
+    // Of the prompts that training sees: those held out stay unseen until a trained prompter is measured on them.
+    let records = prompts::load(&plan)?.train;
+    let journal = arguments.journal.as_deref().map_or_else(Journal::in_memory, Journal::open)?;
+    let mut world = world::load(&plan, journal, &arguments.threads, session)?;
+    let TargetPlan::Local(target) = &plan.target;
+    let records: Vec<Record> =
+        world.fitting_alone("training", records, target)?.into_iter().take(arguments.prompts.get()).collect();
+    let (naive, reference) = sample(arguments, &plan, &mut world, &records)?;
+    let found = headroom(&naive, &reference, plan.method.lambda())?;
+    if let Some(file) = &arguments.out {
+        folder::write_evaluated(file, &[naive, reference])?;
+    }
+    say(format_args!("{} target calls made, {} taken from the journal", world.target.n_answered(), world.target.n_replayed()));
+    if arguments.json { output.json_document(&found) } else { tell(&found, output) }
+}
+
+/// What the prompt as it is and the reference prompter do with some prompts.
+fn sample(
+    arguments: &Arguments,
+    plan: &Plan,
+    world: &mut World,
+    records: &[Record],
+) -> anyhow::Result<(Vec<EvaluatedPrompt>, Vec<EvaluatedPrompt>)> {
+    let (n_rewrites, responses) = (usize::from(arguments.rewrites), 2 * usize::from(arguments.response_pairs));
+    let World { prompter, target, reward, start, .. } = world;
+    let mut environment = Environment { target, reward, responses, length_penalty: 0.0 };
+    let mut go = |arm: &mut Arm<'_>| {
+        let bar = progress::count(&format!("sampling {}", arm.name), records.len() as u64);
+        let sampled = evaluate(arm, records, &mut environment, plan.seed, &mut |done| bar.set_position(done as u64));
+        bar.finish_and_clear();
+        sampled
+    };
+    let draw = Draw::Once { responses: n_rewrites * responses };
+    let naive = go(&mut Arm { name: "naive".to_owned(), prompter: &mut Identity, draw, reference: None })?;
+    let prompter = &mut prompter.with(start.as_ref());
+    let draw = Draw::Rewrites(n_rewrites);
+    let reference = go(&mut Arm { name: "ref".to_owned(), prompter, draw, reference: None })?;
+    Ok((naive, reference))
+}
+
+fn tell(found: &Headroom, output: &mut Output) -> anyhow::Result<()> {
+    let mut lines = vec![
+        format!(
+            "{} prompts, {} rewrites of each by the untuned prompter, {} responses to each rewrite; 95 % intervals over prompts",
+            found.n_prompts, found.n_rewrites, found.n_responses
+        ),
+        String::new(),
+        format!("prompt as it is    {}", level(found.naive)),
+        format!("untuned prompter   {}", level(found.reference)),
+        format!(
+            "variance           {:.4} between the rewrites of a prompt, {:.4} between the responses to a rewrite",
+            found.between_rewrites, found.between_responses
+        ),
+        String::new(),
+        "best of n rewrites, gain over one".to_owned(),
+    ];
+    lines.extend(found.best_of.iter().enumerate().skip(1).map(|(n, gain)| format!("{:>4}  {}", n + 1, change(*gain))));
+    lines.extend([
+        String::new(),
+        "the optimal prompter, gain over the untuned one (samples: how many rewrites carry the estimate; ?: too few)".to_owned(),
+        format!(
+            "{:>7}  {:<26}  {:<26}  {:<26}  {:>5}  {:>7}",
+            "lambda", "reward, at least", "reward, at most", "reward - lambda KL", "KL", "samples"
+        ),
+    ]);
+    lines.extend(found.prompter.iter().map(|leash| {
+        format!(
+            "{:>7}  {:<26}  {:<26}  {:<26}  {:>5.2}  {:>6.1}{}",
+            leash.lambda,
+            change(leash.gain_at_least),
+            change(leash.gain_at_most),
+            change(leash.objective_gain),
+            leash.kl.mean,
+            leash.effective_samples,
+            doubt(leash.trusted)
+        )
+    }));
+    lines.extend([
+        String::new(),
+        "the optimal fine-tuned target, gain over the prompt as it is".to_owned(),
+        format!("{:>7}  {:<26}  {:>5}  {:<24}  {:>7}", "beta", "reward", "KL", "TV to the frozen target", "samples"),
+    ]);
+    lines.extend(found.target.iter().map(|leash| {
+        format!(
+            "{:>7}  {:<26}  {:>5.2}  {:<24}  {:>6.1}{}",
+            leash.beta,
+            change(leash.gain),
+            leash.kl.mean,
+            level(leash.total_variation),
+            leash.effective_samples,
+            doubt(leash.trusted)
+        )
+    }));
+    lines.push(String::new());
+    lines.extend(found.verdict());
+    lines.iter().try_for_each(|line| output.line(line))
+}
+
+fn level(figure: MeanResult) -> String {
+    let [low, high] = figure.interval;
+    format!("{:.3} [{low:.3}, {high:.3}]", figure.mean)
+}
+
+fn change(figure: MeanResult) -> String {
+    let [low, high] = figure.interval;
+    format!("{:+.3} [{low:+.3}, {high:+.3}]", figure.mean)
+}
+
+fn doubt(trusted: bool) -> &'static str {
+    if trusted { "" } else { "?" }
+}

@@ -300,3 +300,70 @@ fn told(figure: MeanResult) -> String {
     let [low, high] = figure.interval;
     format!("{:+.3} [{low:+.3}, {high:+.3}]", figure.mean)
 }
+
+#[cfg(test)]
+mod tests {
+    use theory::{Stream, tilt};
+
+    use super::*;
+    use crate::evaluate::EvaluatedResponse;
+
+    /// What a prompt's rewrites are worth: the chance of a reward of 1.
+    const VALUES: [f64; 8] = [0.1, 0.2, 0.3, 0.3, 0.4, 0.5, 0.6, 0.8];
+
+    fn prompt(values: &[f64], n_responses: usize, stream: &mut Stream) -> EvaluatedPrompt {
+        let mut response = |value: f64| {
+            let reward = f64::from(u8::from(stream.uniform() < value));
+            EvaluatedResponse { text: String::new(), tokens: 1, cut: false, reward, parts: Vec::new() }
+        };
+        let mut rewrite = |&value: &f64| EvaluatedRewrite {
+            written: None,
+            rewrite: String::new(),
+            tokens: 0,
+            findings: Vec::new(),
+            fell_back: false,
+            kl: None,
+            responses: (0..n_responses).map(|_| response(value)).collect(),
+        };
+        let rewrites = values.iter().map(&mut rewrite).collect();
+        EvaluatedPrompt { arm: String::new(), id: String::new(), prompt: String::new(), rewrites }
+    }
+
+    fn sampled(values: &[f64], lambda: f64) -> Headroom {
+        let mut stream = Stream::new(3);
+        let reference: Vec<_> = (0..400).map(|_| prompt(values, 4, &mut stream)).collect();
+        let naive: Vec<_> = (0..400).map(|_| prompt(&[0.25], 16, &mut stream)).collect();
+        headroom(&naive, &reference, lambda).unwrap()
+    }
+
+    #[test]
+    fn what_can_be_won_lies_between_the_two_estimates() {
+        let found = sampled(&VALUES, 0.1);
+        let mean = VALUES.iter().sum::<f64>() / 8.0;
+        // The rewrites seen are all there are: the closed form over them is the truth.
+        for leash in found.prompter.iter().filter(|leash| leash.lambda >= 0.05) {
+            let exact = tilt(&[1.0 / 8.0; 8], &VALUES, leash.lambda).unwrap().mean_value - mean;
+            let (low, high) = (leash.gain_at_least.interval[0], leash.gain_at_most.interval[1]);
+            assert!(low < exact && exact < high, "{leash:?} {exact}");
+        }
+        assert!(found.best_of[0].mean.abs() < 1e-12);
+        assert!(found.best_of.windows(2).all(|pair| pair[0].mean < pair[1].mean));
+        assert!(found.best_of[7].mean < 0.8 - mean, "noise hides the best from those who choose");
+        assert!((found.between_rewrites - 0.054).abs() < 0.01, "{}", found.between_rewrites);
+        // A coin of chance 0.25, tilted: e^(1/β) / (e^(1/β) + 3).
+        let target = found.target.iter().find(|leash| leash.beta == 0.5).unwrap();
+        let exact = 2f64.exp() / (2f64.exp() + 3.0) - 0.25;
+        assert!(target.gain.interval[0] - 0.01 < exact && exact < target.gain.interval[1] + 0.01, "{target:?} {exact}");
+    }
+
+    #[test]
+    fn the_verdict_says_when_there_is_nothing_to_win_and_when_samples_do_not_tell() {
+        let flat = sampled(&[0.1; 8], 0.5).verdict();
+        assert!(flat.iter().any(|line| line.contains("hardly reacts")), "{flat:?}");
+        assert!(flat.iter().any(|line| line.contains("does harm")), "{flat:?}");
+        let wide = sampled(&VALUES, 0.5).verdict();
+        assert!(wide[0].contains("gains between") && wide.iter().any(|line| line.contains("reacts to")), "{wide:?}");
+        let loose = sampled(&VALUES, 0.01).verdict();
+        assert!(loose[0].contains("more rewrites"), "{loose:?}");
+    }
+}

@@ -236,3 +236,72 @@ fn the_doctor_tells_what_it_finds() {
     let names: Vec<&str> = checks.as_array().unwrap().iter().map(|check| check["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["processor", "memory", "home", "models", "pip"]);
 }
+
+/// The reward of this configuration is what training on it can reach: fewer words than the model writes by itself.
+#[test]
+fn the_oracle_is_one_setting_away_and_becomes_an_arm() {
+    let home = tempfile::tempdir().unwrap();
+    let (config, run) = (config(home.path()), home.path().join("run"));
+    finished(home.path());
+    let mut command = align_pro(home.path(), ["train"]);
+    command.arg(&config).args(["--set", "train.what=target", "--json", "--threads", "1"]);
+    let output = command.current_dir(home.path()).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output, home.path()));
+    let result: Evaluation = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result.arms.keys().collect::<Vec<_>>(), ["naive", "oracle"]);
+    assert_eq!(result.gain.keys().collect::<Vec<_>>(), ["vs_naive"]);
+    let oracle = home.path().join("runs/tiny-oracle");
+
+    let mut command = align_pro(home.path(), ["eval"]);
+    command.arg(&run).arg("--oracle").arg(&oracle).args(["--json", "--threads", "1"]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", told(&output, home.path()));
+    let both: Evaluation = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(both.arms.keys().collect::<Vec<_>>(), ["best-of-2", "naive", "oracle", "ref", "trained"]);
+    assert_eq!(both.arms["oracle"].mean_reward, result.arms["oracle"].mean_reward);
+    assert!(both.gain.contains_key("vs_oracle"));
+
+    // A run that trained a prompter is no oracle, and an oracle's run has no prompter.
+    let refusals = [
+        (vec!["eval".into(), run.clone(), "--oracle".into(), run.clone()], "did not train the target"),
+        (vec!["rewrite".into(), oracle, "x".into()], "has no prompter"),
+    ];
+    for (arguments, complaint) in refusals {
+        let output = align_pro(home.path(), arguments).output().unwrap();
+        let said = told(&output, home.path());
+        assert!(output.status.code() == Some(2) && said.contains(complaint), "{said}");
+    }
+}
+
+#[test]
+fn the_trained_arm_tells_its_divergence() {
+    let home = tempfile::tempdir().unwrap();
+    let result: Evaluation = serde_json::from_slice(&finished(home.path()).stdout).unwrap();
+    // Six steps at a high rate move the prompter; the others have nowhere to diverge from.
+    assert!(result.arms["trained"].kl.is_some_and(|kl| kl.mean != 0.0 && kl.mean.is_finite()));
+    assert!(result.arms["ref"].kl.is_none() && result.arms["naive"].kl.is_none());
+}
+
+#[test]
+fn headroom_is_told_from_training_prompts_and_kept_in_a_journal() {
+    let home = tempfile::tempdir().unwrap();
+    let config = config(home.path());
+    let go = || {
+        let mut command = align_pro(home.path(), ["headroom"]);
+        command.arg(&config).args(["--prompts", "4", "--rewrites", "4", "--json", "--threads", "1"]);
+        let output = command.args(["--journal", "h.sqlite", "--out", "h.jsonl"]).current_dir(home.path()).output().unwrap();
+        assert!(output.status.success(), "{}", told(&output, home.path()));
+        output
+    };
+    let first = go();
+    let found: serde_json::Value = serde_json::from_slice(&first.stdout).unwrap();
+    // 4 prompts × (4 × 2 responses to rewrites, and as many to the prompt as it is).
+    assert_eq!(calls_told(&first), (64, 0));
+    assert_eq!(found["best_of"].as_array().unwrap().len(), 4);
+    assert!(found["best_of"][0]["mean"].as_f64().unwrap().abs() < 1e-12, "one of one gains nothing");
+    assert!(found["prompter"].as_array().unwrap().iter().any(|leash| leash["lambda"] == 0.01));
+    let lines = std::fs::read_to_string(home.path().join("h.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 8);
+    let again = go();
+    assert_eq!((calls_told(&again), &again.stdout), ((0, 64), &first.stdout));
+}

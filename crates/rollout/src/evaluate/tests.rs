@@ -158,3 +158,30 @@ fn one_prompt_has_no_interval_and_no_gain() {
     assert_eq!(evaluation.arms["trained"].interval, [1.0, 1.0]);
     assert!(evaluation.gain.is_empty());
 }
+
+/// An arm whose prompts have these rewards.
+fn rewarded(arm: &str, rewards: &[f64]) -> Vec<EvaluatedPrompt> {
+    let (mut told, _) = through(arm, &mut Identity, Draw::Once { responses: 1 }, rewards.len());
+    for (prompt, reward) in told.iter_mut().zip(rewards) {
+        prompt.rewrites[0].responses[0].reward = *reward;
+    }
+    told
+}
+
+#[test]
+fn the_share_of_the_oracle_s_gain_is_told_where_there_is_one() {
+    let naive: Vec<f64> = (0..40).map(|k| f64::from(k % 5) / 10.0).collect();
+    let plus = |gain: f64| naive.iter().enumerate().map(|(k, r)| r + gain + (k % 3) as f64 / 100.0).collect::<Vec<_>>();
+    let share = |oracle: &[f64]| {
+        let arms = [rewarded("naive", &naive), rewarded("trained", &plus(0.1)), rewarded("oracle", oracle)];
+        summarise(&arms, about()).unwrap()
+    };
+    let told = share(&plus(0.39));
+    let found = told.oracle_share.unwrap();
+    assert!((found.mean - 0.109_75 / 0.399_75).abs() < 1e-9, "{found:?}");
+    assert!(found.interval[0] < found.mean && found.mean < found.interval[1]);
+    assert!(told.gain["vs_oracle"].mean < 0.0 && told.gain["vs_naive"].mean > 0.0);
+    assert_eq!(share(&naive).oracle_share, None, "an oracle that wins nothing has no share to give");
+    let alone = summarise(&[rewarded("naive", &naive), rewarded("oracle", &plus(0.2))], about()).unwrap();
+    assert_eq!(alone.gain.keys().collect::<Vec<_>>(), ["vs_naive"], "without a prompter the oracle is compared");
+}

@@ -155,7 +155,7 @@ fn what_the_server_asks_to_wait_is_waited() {
     run(&client(&server), &requests(1)).result.unwrap();
     let [first, second] = &server.seen()[..] else { panic!("two attempts") };
     let waited = second.at - first.at;
-    assert!((Duration::from_millis(200)..Duration::from_secs(2)).contains(&waited), "{waited:?}");
+    assert!((Duration::from_millis(200)..Duration::from_secs(5)).contains(&waited), "{waited:?}");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn nobody_waits_for_hours() {
         let error = run(&client(&server), &requests(20)).result.unwrap_err();
         assert!(matches!(error, Error::WaitTooLong { .. }), "{error:?}");
         assert!(error.to_string().ends_with("more than the 120 s that are waited at most: tomorrow"), "{error}");
-        assert!(begun.elapsed() < Duration::from_secs(2));
+        assert!(begun.elapsed() < Duration::from_secs(20));
     }
 }
 
@@ -182,5 +182,5 @@ fn the_end_wakes_those_who_wait() {
     let begun = Instant::now();
     let error = run(&client(&server), &requests(20)).result.unwrap_err();
     assert!(matches!(error, Error::Refused { status: 400, request: Some(9), .. }), "{error:?}");
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(20));
 }

@@ -26,7 +26,7 @@ fn a_request_is_what_openai_documents() {
 #[test]
 fn as_many_as_allowed_are_under_way() {
     for concurrency in [1, 5, 64] {
-        let server = Server::start(|_| Act::Late(Duration::from_millis(20)));
+        let server = Server::start(|_| Act::Late(Duration::from_millis(60)));
         let mut options = options(&server);
         options.concurrency = concurrency;
         let client = Client::new(options, Budget::default(), Spent::default()).unwrap();
@@ -41,7 +41,7 @@ fn as_many_as_allowed_are_under_way() {
 /// A response is handed over while others are still under way, and a caller who takes long holds nobody up.
 #[test]
 fn responses_come_as_soon_as_they_are_there() {
-    let server = Server::start(|seen| Act::Late(Duration::from_millis(if seen.position() == 0 { 300 } else { 1 })));
+    let server = Server::start(|seen| Act::Late(Duration::from_millis(if seen.position() == 0 { 800 } else { 1 })));
     let begun = Instant::now();
     let mut order = Vec::new();
     let here = std::thread::current().id();
@@ -54,7 +54,7 @@ fn responses_come_as_soon_as_they_are_there() {
     result.unwrap();
     assert_eq!(order.len(), 4);
     assert_eq!(order[3], 0);
-    assert!(begun.elapsed() < Duration::from_millis(3000));
+    assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
 #[derive(Debug)]

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::support::repository;
 
 /// Which crate may use which. A new edge is a decision: it belongs into ARCHITECTURE.md first.
-const EDGES: [(&str, &[&str]); 7] = [
+const EDGES: [(&str, &[&str]); 8] = [
     ("align-pro", &["lm", "objective", "rollout", "theory", "train"]),
+    ("endpoint", &[]),
     ("kernel", &[]),
     ("lm", &["kernel"]),
     ("objective", &[]),

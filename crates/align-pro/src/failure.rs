@@ -56,6 +56,8 @@ pub(crate) enum Failure {
     NotARun { folder: PathBuf },
     #[error("there is no run in `{}`", folder.display())]
     NoRun { folder: PathBuf },
+    #[error("the target is behind an endpoint, and cannot be trained")]
+    NoLocalTarget,
     #[error("the run in `{}` trained a target, and has no prompter", folder.display())]
     NoPrompter { folder: PathBuf },
     #[error("the run in `{}` did not train the target `{target}`", folder.display())]
@@ -117,6 +119,7 @@ impl Failure {
             Failure::NotARun { .. } => "give another folder with `--run`",
             Failure::NoRun { .. } => "`align-pro train CONFIG` and `align-pro quickstart` make runs, below `runs/`",
             Failure::NotTrained { .. } => "`align-pro train` with the same configuration and folder goes on with it",
+            Failure::NoLocalTarget => "oracles are for `[target.local]`",
             Failure::NoPrompter { .. } => "`align-pro eval` measures it; `--oracle` compares a prompter with it",
             Failure::NotAnOracle { .. } => {
                 "an oracle is a run of the same configuration with `--set train.what=target`"
@@ -173,8 +176,31 @@ fn hint_of(error: &anyhow::Error) -> Option<String> {
         _ => cause
             .downcast_ref::<Failure>()
             .and_then(Failure::hint)
-            .or_else(|| cause.downcast_ref::<lab::ObjectiveProblem>().and_then(lab::ObjectiveProblem::hint)),
+            .or_else(|| cause.downcast_ref::<lab::ObjectiveProblem>().and_then(lab::ObjectiveProblem::hint))
+            .or_else(|| endpoint_error(cause).and_then(hint_of_endpoint)),
     })
+}
+
+/// An endpoint's error, in the crates' errors that show it as their own.
+fn endpoint_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a endpoint::Error> {
+    let rollout = match cause.downcast_ref::<train::Error>() {
+        Some(train::Error::World(error)) => Some(error),
+        _ => cause.downcast_ref::<rollout::Error>(),
+    };
+    match rollout {
+        Some(rollout::Error::Endpoint(error)) => Some(error),
+        _ => cause.downcast_ref(),
+    }
+}
+
+fn hint_of_endpoint(error: &endpoint::Error) -> Option<String> {
+    match error {
+        endpoint::Error::BudgetSpent { .. } => Some(
+            "every answer so far is kept: raise `[budget]` and give the same command again, and it goes on from here"
+                .to_owned(),
+        ),
+        _ => error.hint(),
+    }
 }
 
 /// A file by the name that messages call it.

@@ -165,6 +165,9 @@ pub enum Error {
         /// Why.
         source: rusqlite::Error,
     },
+    /// An endpoint did not answer, or is not to be asked any more.
+    #[error(transparent)]
+    Endpoint(#[from] endpoint::Error),
     /// A target that says it is done, and is not.
     #[error("the target left calls without an answer; this is a bug in it")]
     Unanswered,

@@ -1,6 +1,7 @@
 //! Evaluation: arms side by side on held-out prompts, each comparison paired by prompt.
 
 mod result;
+mod rewards;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub use result::{
     About, ArmResult, EvaluatedPrompt, EvaluatedResponse, EvaluatedRewrite, Evaluation, Gain, MeanResult, PartMean,
     VariancePartsResult, WinRateResult,
 };
+pub use rewards::{RewardsOfArm, RewardsResult};
 pub use summary::{interval_of, summarise};
 
 /// Prompts that go through an arm together.

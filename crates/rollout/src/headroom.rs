@@ -242,9 +242,12 @@ impl Headroom {
             ));
         }
         verdict.extend(self.best_of.last().map(|best| self.verdict_on_rewrites(*best)));
-        if let Some(target) = self.target.iter().filter(|target| target.trusted).max_by(|one, other| {
-            one.gain.mean.total_cmp(&other.gain.mean)
-        }) {
+        if let Some(target) = self
+            .target
+            .iter()
+            .filter(|target| target.trusted)
+            .max_by(|one, other| one.gain.mean.total_cmp(&other.gain.mean))
+        {
             verdict.push(format!(
                 "Training the target itself could win {} over the prompt as it is (beta {}; the loosest leash that {} \
                  responses a prompt can tell of).",

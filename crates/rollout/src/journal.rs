@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use endpoint::Spent;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 
 use crate::Error;
@@ -43,7 +44,7 @@ pub struct Journal {
 const APPLICATION: i32 = i32::from_be_bytes(*b"ALPj");
 
 /// Version of the tables, in SQLite's `user_version`.
-const SCHEMA: i32 = 1;
+const SCHEMA: i32 = 2;
 
 /// How long to wait for another process that writes to the same journal.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -54,8 +55,12 @@ const TABLES: &str = "CREATE TABLE calls (
     request TEXT NOT NULL,
     text TEXT NOT NULL,
     tokens INTEGER NOT NULL,
-    cut INTEGER NOT NULL
+    cut INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL DEFAULT 0
 ) STRICT";
+
+/// From the first version of the tables, which did not count what was read.
+const FROM_THE_FIRST: &str = "ALTER TABLE calls ADD COLUMN prompt_tokens INTEGER NOT NULL DEFAULT 0";
 
 impl Journal {
     /// Open a journal, or begin one where there is no file. Its folder must be there.
@@ -86,7 +91,8 @@ impl Journal {
     /// The responses to these calls, `None` for those that are not in the journal.
     pub fn get(&self, keys: &[CallKey]) -> Result<Vec<Option<Response>>, Error> {
         let find = || -> rusqlite::Result<Vec<Option<Response>>> {
-            let mut find = self.connection.prepare("SELECT text, tokens, cut FROM calls WHERE key = ?1")?;
+            let mut find =
+                self.connection.prepare("SELECT text, tokens, cut, prompt_tokens FROM calls WHERE key = ?1")?;
             keys.iter().map(|key| find.query_row([key.0], response_of).optional()).collect()
         };
         find().map_err(|source| self.failed(source))
@@ -102,6 +108,16 @@ impl Journal {
     pub fn n_calls(&self) -> Result<u64, Error> {
         let count = self.connection.query_row("SELECT count(*) FROM calls", [], |row| row.get::<_, i64>(0));
         count.map(i64::unsigned_abs).map_err(|source| self.failed(source))
+    }
+
+    /// What its calls have cost.
+    pub fn spent(&self) -> Result<Spent, Error> {
+        let sums = "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(tokens), 0) FROM calls";
+        let number = |row: &Row<'_>, index| row.get::<_, i64>(index).map(i64::unsigned_abs);
+        let read = |row: &Row<'_>| {
+            Ok(Spent { calls: number(row, 0)?, prompt_tokens: number(row, 1)?, completion_tokens: number(row, 2)? })
+        };
+        self.connection.query_row(sums, [], read).map_err(|source| self.failed(source))
     }
 
     fn failed(&self, source: rusqlite::Error) -> Error {
@@ -132,6 +148,15 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<Mark> {
         // longer to answer it.
         connection.pragma_update(None, "synchronous", "FULL")?;
     }
+    if mark.application == APPLICATION && mark.schema == 1 {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if mark_of(&transaction)?.schema == 1 {
+            transaction.execute_batch(FROM_THE_FIRST)?;
+            transaction.pragma_update(None, "user_version", SCHEMA)?;
+        }
+        transaction.commit()?;
+        return mark_of(connection);
+    }
     Ok(mark)
 }
 
@@ -155,21 +180,25 @@ fn insert(connection: &mut Connection, calls: &[(CallKey, &str, Response)]) -> r
     // Immediate: a transaction that begins by reading cannot wait for another writer once it wants to write.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
-        let command = "INSERT OR IGNORE INTO calls (key, request, text, tokens, cut) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let command = "INSERT OR IGNORE INTO calls (key, request, text, tokens, cut, prompt_tokens) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let mut insert = transaction.prepare(command)?;
         for (key, request, response) in calls {
-            let tokens = i64::try_from(response.tokens)
-                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-            insert.execute(params![key.0, request, response.text, tokens, response.cut])?;
+            let number = |tokens: usize| {
+                i64::try_from(tokens).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+            };
+            let (tokens, read) = (number(response.tokens)?, number(response.prompt_tokens)?);
+            insert.execute(params![key.0, request, response.text, tokens, response.cut, read])?;
         }
     }
     transaction.commit()
 }
 
 fn response_of(row: &Row<'_>) -> rusqlite::Result<Response> {
-    let tokens: i64 = row.get(1)?;
-    let tokens = usize::try_from(tokens).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(1, tokens))?;
-    Ok(Response { text: row.get(0)?, tokens, cut: row.get(2)? })
+    let number = |index| {
+        let tokens: i64 = row.get(index)?;
+        usize::try_from(tokens).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, tokens))
+    };
+    Ok(Response { text: row.get(0)?, tokens: number(1)?, prompt_tokens: number(3)?, cut: row.get(2)? })
 }
 
 #[cfg(test)]

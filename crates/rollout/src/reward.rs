@@ -8,6 +8,7 @@ mod constraints;
 mod json_schema;
 mod language;
 mod length;
+mod mix;
 mod number;
 mod text;
 mod verifier;
@@ -21,6 +22,7 @@ pub use constraints::{Constraints, Merge, Strictness};
 pub use json_schema::JsonSchema;
 pub use language::{Language, detect, language_change, passes_for_english};
 pub use length::{Length, LengthUnit};
+pub use mix::{Fairness, Ingredient, Mix, OwaShape, Rule, Scale, scales};
 pub use number::{ExactNumber, Number};
 pub use text::{Contains, ExactMatch, LetterCase, Matches, Wanted};
 pub use verifier::{Verifier, Verify};
@@ -72,6 +74,17 @@ impl Score {
 pub trait Reward {
     /// One score for each exchange, in order.
     fn score(&mut self, batch: &[Exchange<'_>]) -> Result<Vec<Score>, Error>;
+
+    /// Told once a training step what it gave, after everything was made of it. Most rewards have nothing to learn.
+    fn learn(&mut self, _scores: &[&Score]) {}
+
+    /// What it has learned, which becomes part of a checkpoint.
+    fn state(&self) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// Go on from what an earlier run of the same configuration had learned.
+    fn restore(&mut self, _state: &[f64]) {}
 }
 
 #[cfg(test)]

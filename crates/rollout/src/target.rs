@@ -1,6 +1,7 @@
 //! Targets: the frozen model that answers what the prompter wrote.
 
 mod echo;
+mod endpoint;
 mod journaled;
 mod local;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::data::Message;
 
+pub use self::endpoint::{EndpointTarget, EndpointTargetOptions};
 pub use echo::Echo;
 pub use journaled::Journaled;
 pub use local::LocalTarget;
@@ -38,6 +40,8 @@ pub struct Response {
     pub text: String,
     /// Its tokens.
     pub tokens: usize,
+    /// Tokens that the target read for it, which an endpoint may charge for; 0 where nobody counts them.
+    pub prompt_tokens: usize,
     /// Whether it was cut at the limit.
     pub cut: bool,
 }

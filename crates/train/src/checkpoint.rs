@@ -35,6 +35,9 @@ pub(crate) struct StateFile {
     pub(crate) best: Option<Best>,
     /// Trials since.
     pub(crate) stale_trials: u64,
+    /// What the reward has learned.
+    #[serde(default)]
+    pub(crate) reward: Vec<f64>,
 }
 
 /// A trial on the validation prompts.
@@ -84,6 +87,14 @@ impl Checkpoints {
         match self.steps()?.pop() {
             Some(step) => Ok(read_state(&self.of_step(step))?.events_length),
             None => Ok(0),
+        }
+    }
+
+    /// What the reward had learned at the newest checkpoint.
+    pub fn reward_state(&self) -> Result<Vec<f64>, Error> {
+        match self.steps()?.pop() {
+            Some(step) => Ok(read_state(&self.of_step(step))?.reward),
+            None => Ok(Vec::new()),
         }
     }
 

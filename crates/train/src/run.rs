@@ -3,12 +3,14 @@
 use std::time::Instant;
 
 use lm::{
-    AdamW, AdamWSettings, Architecture, Decay, Dropout, Engine, Lora, LoraGradients, Schedule, ScoreOptions, Scores, clip_by_global_norm, derive_seed,
+    AdamW, AdamWSettings, Architecture, Decay, Dropout, Engine, Lora, LoraGradients, Schedule, ScoreOptions, Scores,
+    clip_by_global_norm, derive_seed,
 };
 use rollout::data::{Record, stable_hash};
 use rollout::evaluate::{Arm, Draw, EvaluatedPrompt, evaluate, interval_of};
 use rollout::event::{Event, EventLog, EventSink, FinishReason, Seconds, StepDone};
 use rollout::prompter::{LocalPrompter, RewriteJob};
+use rollout::reward::Score;
 use rollout::rollouts::{Environment, collect};
 
 use crate::Error;
@@ -94,7 +96,8 @@ impl<'a, E: Engine> Run<'a, E> {
             fresh.parameters[..start.parameters.len()].copy_from_slice(&start.parameters);
         }
         if let Some(restored) = self.checkpoints.newest(self.adamw(), &fresh, &architecture)? {
-            let StateFile { step, best, stale_trials, .. } = restored.state;
+            let StateFile { step, best, stale_trials, reward, .. } = restored.state;
+            self.environment.reward.restore(&reward);
             return Ok(State { step, adapter: restored.adapter, optimizer: restored.optimizer, best, stale_trials });
         }
         let optimizer = AdamW::new(self.adamw(), fresh.parameters.len());
@@ -218,6 +221,8 @@ impl<'a, E: Engine> Run<'a, E> {
     pub(crate) fn conclude(&mut self, state: &mut State, batch: &Batch<'_>, figures: Figures) -> Result<(), Error> {
         state.step += 1;
         let step = state.step;
+        let scores: Vec<&Score> = batch.rollouts().flat_map(|rollout| &rollout.scores).collect();
+        self.environment.reward.learn(&scores);
         for message in figures.warnings {
             self.emit(&Event::Warned { step: Some(step), message })?;
         }
@@ -250,7 +255,8 @@ impl<'a, E: Engine> Run<'a, E> {
     /// Whether the step was the best on the validation prompts so far.
     fn validate(&mut self, state: &mut State) -> Result<bool, Error> {
         let mut prompter = self.prompter.with(Some(&state.adapter));
-        let mut arm = Arm { name: "validation".to_owned(), prompter: &mut prompter, draw: Draw::Rewrites(1), reference: None };
+        let mut arm =
+            Arm { name: "validation".to_owned(), prompter: &mut prompter, draw: Draw::Rewrites(1), reference: None };
         let tried = evaluate(&mut arm, self.validation, &mut self.environment, self.seed, &mut |_| {})?;
         let rewards: Vec<f64> = tried.iter().map(EvaluatedPrompt::mean_reward).collect();
         let (reward, interval) = interval_of(&rewards)?;
@@ -269,7 +275,8 @@ impl<'a, E: Engine> Run<'a, E> {
         self.emit(&Event::CheckpointSaved { step: state.step })?;
         self.events.sync()?;
         let &State { step, best, stale_trials, .. } = state;
-        let mut file = StateFile { version: 0, step, events_length: self.events.length(), best, stale_trials };
+        let reward = self.environment.reward.state();
+        let mut file = StateFile { version: 0, step, events_length: self.events.length(), best, stale_trials, reward };
         self.checkpoints.save(&mut file, &state.adapter, &state.optimizer, &self.architecture())
     }
 

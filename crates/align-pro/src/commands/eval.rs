@@ -10,13 +10,13 @@ use rollout::journal::Journal;
 use super::Session;
 use crate::arguments::Eval;
 use crate::config;
-use crate::config::plan::{Plan, TargetPlan, What};
+use crate::config::plan::{Plan, What};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::run::evaluation::{self, Tuned};
 use crate::run::folder::{RunFolder, write_evaluated};
 use crate::run::world::{self, World};
-use crate::run::{prompts, table};
+use crate::run::{prompts, table, training};
 
 pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let clock = Instant::now();
@@ -34,8 +34,13 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
     }
     let journal = folder.as_ref().map_or_else(Journal::in_memory, |folder| Journal::open(&folder.journal()))?;
     let mut world = world::load(&plan, journal, &arguments.threads, session)?;
-    let TargetPlan::Local(target) = &plan.target;
-    let held_out = world.fitting_alone("held-out", held_out, target)?;
+    let held_out = world.fitting_alone("held-out", held_out, &plan.target)?;
+    if plan.reward.0.len() > 1 {
+        world.calibrate(&plan, &prompts::load(&plan)?.train)?;
+    }
+    if let Some(folder) = &folder {
+        world.reward.restore(&training::checkpoints(&plan, folder).reward_state()?);
+    }
     let adapter = folder.as_ref().map(|folder| folder.load_adapter(&world.architecture)).transpose()?;
     let evaluated = folder.as_ref().map(RunFolder::evaluated).transpose()?.flatten();
     let steps = evaluated.map_or(plan.schedule.steps, |(result, _)| result.about.steps);
@@ -68,5 +73,5 @@ fn oracle(run: &Path, plan: &Plan, world: &World) -> anyhow::Result<Lora> {
     if theirs.train.what != What::Target || theirs.trained_model() != plan.target.model() {
         return Err(Failure::NotAnOracle { folder: run.to_owned(), target: plan.target.model().to_owned() }.into());
     }
-    folder.load_adapter(&world.target_architecture())
+    folder.load_adapter(&world.target_architecture()?)
 }

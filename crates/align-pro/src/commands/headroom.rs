@@ -10,7 +10,7 @@ use rollout::rollouts::Environment;
 use super::Session;
 use crate::arguments::Headroom as Arguments;
 use crate::config;
-use crate::config::plan::{Plan, TargetPlan, What};
+use crate::config::plan::{Plan, What};
 use crate::output::{Output, say};
 use crate::progress;
 use crate::run::world::{self, World};
@@ -24,15 +24,19 @@ pub(super) fn run(arguments: &Arguments, session: &Session, output: &mut Output)
     let records = prompts::load(&plan)?.train;
     let journal = arguments.journal.as_deref().map_or_else(Journal::in_memory, Journal::open)?;
     let mut world = world::load(&plan, journal, &arguments.threads, session)?;
-    let TargetPlan::Local(target) = &plan.target;
     let records: Vec<Record> =
-        world.fitting_alone("training", records, target)?.into_iter().take(arguments.prompts.get()).collect();
+        world.fitting_alone("training", records, &plan.target)?.into_iter().take(arguments.prompts.get()).collect();
+    world.calibrate(&plan, &records)?;
     let (naive, reference) = sample(arguments, &plan, &mut world, &records)?;
     let found = headroom(&naive, &reference, plan.method.lambda())?;
     if let Some(file) = &arguments.out {
         folder::write_evaluated(file, &[naive, reference])?;
     }
-    say(format_args!("{} target calls made, {} taken from the journal", world.target.n_answered(), world.target.n_replayed()));
+    say(format_args!(
+        "{} target calls made, {} taken from the journal",
+        world.target.n_answered(),
+        world.target.n_replayed()
+    ));
     if arguments.json { output.json_document(&found) } else { tell(&found, output) }
 }
 
@@ -45,6 +49,7 @@ fn sample(
 ) -> anyhow::Result<(Vec<EvaluatedPrompt>, Vec<EvaluatedPrompt>)> {
     let (n_rewrites, responses) = (usize::from(arguments.rewrites), 2 * usize::from(arguments.response_pairs));
     let World { prompter, target, reward, start, .. } = world;
+    let reward = &mut **reward;
     let mut environment = Environment { target, reward, responses, length_penalty: 0.0 };
     let mut go = |arm: &mut Arm<'_>| {
         let bar = progress::count(&format!("sampling {}", arm.name), records.len() as u64);
@@ -79,7 +84,8 @@ fn tell(found: &Headroom, output: &mut Output) -> anyhow::Result<()> {
     lines.extend(found.best_of.iter().enumerate().skip(1).map(|(n, gain)| format!("{:>4}  {}", n + 1, change(*gain))));
     lines.extend([
         String::new(),
-        "the optimal prompter, gain over the untuned one (samples: how many rewrites carry the estimate; ?: too few)".to_owned(),
+        "the optimal prompter, gain over the untuned one (samples: how many rewrites carry the estimate; ?: too few)"
+            .to_owned(),
         format!(
             "{:>7}  {:<26}  {:<26}  {:<26}  {:>5}  {:>7}",
             "lambda", "reward, at least", "reward, at most", "reward - lambda KL", "KL", "samples"

@@ -9,7 +9,7 @@ use rollout::journal::Journal;
 use super::Session;
 use crate::arguments::{ThreadFlags, Train};
 use crate::config;
-use crate::config::plan::{Plan, TargetPlan, What};
+use crate::config::plan::{Plan, What};
 use crate::output::{Output, say};
 use crate::run::evaluation::{self, Tuned};
 use crate::run::folder::RunFolder;
@@ -40,10 +40,10 @@ pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &
     let &Request { written, plan, path, threads } = request;
     let clock = Instant::now();
     let folder = RunFolder::begin(path, written, plan)?;
-    let TargetPlan::Local(target) = &plan.target;
     let prompts = prompts::load(plan)?;
     let mut world = world::load(plan, Journal::open(&folder.journal())?, threads, session)?;
-    let prompts = world.fitting(prompts, target)?;
+    let prompts = world.fitting(prompts, &plan.target)?;
+    world.calibrate(plan, &prompts.train)?;
     say(format_args!(
         "training on {} prompts, {} held out; everything goes to {}",
         prompts.train.len(),

@@ -75,6 +75,21 @@ impl Checker<'_> {
         }
     }
 
+    fn some_of(&self, field: &'static Field, table: &Table, keys: &mut Vec<String>) -> Result<Table, Problem> {
+        let fields = field.kind.fields();
+        if table.is_empty() {
+            return Err(self.problem(keys, "empty").with_hint(how_to_write(field, keys)));
+        }
+        match table.keys().find(|name| fields.iter().all(|field| field.name != *name)) {
+            Some(name) => {
+                keys.push(name.clone());
+                let problem = format!("unknown {}", field.name);
+                Err(self.problem(keys, problem).with_hint(suggestion(name, fields)))
+            }
+            None => self.table(fields, table, keys),
+        }
+    }
+
     fn value(
         &self,
         field: &'static Field,
@@ -86,7 +101,8 @@ impl Checker<'_> {
         match (kind, value) {
             (Kind::Table(fields), Value::Table(table)) => self.table(fields, table, keys).map(Value::Table),
             (Kind::OneOf(_), Value::Table(table)) => self.one_of(field, table, keys).map(Value::Table),
-            (Kind::Table(_) | Kind::OneOf(_), _) => Err(wrong("a table")),
+            (Kind::SomeOf(_), Value::Table(table)) => self.some_of(field, table, keys).map(Value::Table),
+            (Kind::Table(_) | Kind::OneOf(_) | Kind::SomeOf(_), _) => Err(wrong("a table")),
             (Kind::Json, _) => Ok(value.clone()),
             (Kind::List(least, _), Value::Array(items)) if items.len() < *least => {
                 Err(self.problem(keys, format!("needs at least {least}, found an empty list")))
@@ -224,7 +240,7 @@ fn how_to_write(field: &Field, keys: &[String]) -> String {
     let key = joined(keys);
     let about = field.about;
     match &field.kind {
-        Kind::OneOf(fields) => {
+        Kind::OneOf(fields) | Kind::SomeOf(fields) => {
             let tables = fields.iter().map(|field| format!("`[{key}.{}]`", field.name)).collect::<Vec<_>>();
             format!("add {}. {about}", tables.join(" or "))
         }

@@ -33,6 +33,8 @@ pub(super) enum Kind {
     Table(&'static [Field]),
     /// A table that holds exactly one of these.
     OneOf(&'static [Field]),
+    /// A table that holds at least one of these.
+    SomeOf(&'static [Field]),
     /// Anything that JSON can say.
     Json,
 }
@@ -51,7 +53,7 @@ pub(super) enum Absent {
 }
 
 use Absent::{Nothing, Refused, Rule, Value};
-use Kind::{Choice, List, Model, Name, Number, OneOf, Path, Table, Text, Whole};
+use Kind::{Choice, Json, List, Model, Name, Number, OneOf, Path, SomeOf, Table, Text, Whole};
 
 /// No count of a sensible run comes near this.
 const MANY: u64 = 1_000_000_000;
@@ -75,7 +77,14 @@ pub(super) static ROOT: Kind = Table(&[
     field("train", Table(TRAIN), Value("{}"), "What is trained."),
     field("prompter", Table(PROMPTER), Refused, "What is trained: a model that rewrites prompts."),
     field("target", OneOf(TARGETS), Refused, "The frozen model that answers the rewrites."),
-    field("reward", OneOf(reward::VERIFIERS), Refused, "How a response is scored against the user's own prompt."),
+    field(
+        "budget",
+        Table(BUDGET),
+        Value("{}"),
+        "What the calls of an endpoint may cost; a run stops cleanly when it is spent.",
+    ),
+    field("reward", SomeOf(reward::VERIFIERS), Refused, "How a response is scored against the user's own prompt."),
+    field("reward-mix", Table(reward::MIX), Value("{}"), "How several rewards become one."),
     field("rails", Table(RAILS), Value("{}"), "What is looked for in rewrites before the target reads them."),
     field("data", Table(DATA), Refused, "The prompts."),
     field("method", OneOf(METHODS), Refused, "How the prompter learns."),
@@ -122,7 +131,38 @@ const LORA: &[Field] = &[
     ),
 ];
 
-const TARGETS: &[Field] = &[field("local", Table(LOCAL), Nothing, "A model on this machine.")];
+const TARGETS: &[Field] = &[
+    field("local", Table(LOCAL), Nothing, "A model on this machine."),
+    field(
+        "openai",
+        Table(OPENAI),
+        Nothing,
+        "A model behind an OpenAI-compatible endpoint: hosted, or a server of your own.",
+    ),
+];
+
+const OPENAI: &[Field] = &[
+    field("base-url", Name, Refused, "What `/chat/completions` is appended to, as in `http://localhost:8080/v1`."),
+    field("model", Name, Refused, "The model's name, as the endpoint knows it."),
+    field("api-key-env", Name, Nothing, "The environment variable that holds the key; the key itself is never stored."),
+    field("concurrency", Whole(1, 4096), Value("8"), "Requests under way at once."),
+    field("timeout", POSITIVE, Value("300.0"), "Seconds that one attempt may take."),
+    field("max-retries", Whole(0, 1000), Value("6"), "How often a request that failed is asked again."),
+    field("responses", COUNT, Value("1"), "Responses to each rewrite while training."),
+    field("temperature", NOT_NEGATIVE, Value("0.7"), "Divides the logits; 0 always takes the most likely token."),
+    field("top-p", SHARE_ABOVE_ZERO, Nothing, "Keep the most likely tokens that together have this probability."),
+    field("max-tokens", COUNT, Value("256"), "Most tokens of a response."),
+    field("system", Text, Nothing, "A message before the prompt that tells the target how to behave."),
+    field("extra", Json, Value("{}"), "More fields of the body of every request; JSON's null cannot be said."),
+];
+
+const BUDGET: &[Field] = &[
+    field("max-calls", COUNT, Nothing, "Calls that the endpoint may have charged."),
+    field("max-tokens", COUNT, Nothing, "Tokens, read and written together."),
+    field("max-cost", POSITIVE, Nothing, "In the currency of the prices."),
+    field("prompt-price", NOT_NEGATIVE, Value("0.0"), "Price of a million tokens that the target reads."),
+    field("completion-price", NOT_NEGATIVE, Value("0.0"), "Price of a million tokens that it writes."),
+];
 
 const LOCAL: &[Field] = &[
     field("model", Model, Refused, MODEL),
@@ -232,7 +272,7 @@ impl Kind {
     /// The keys that may stand below.
     pub(super) fn fields(&self) -> &'static [Field] {
         match self {
-            Table(fields) | OneOf(fields) => fields,
+            Table(fields) | OneOf(fields) | SomeOf(fields) => fields,
             _ => &[],
         }
     }

@@ -66,10 +66,11 @@ pub(crate) fn resolve(text: &str, sets: &[String], folder: &Path) -> Result<Plan
 /// After the check only a reward can still be refused: by the syntax of its pattern or its schema.
 fn typed(document: &Document, table: Table) -> Result<Plan, Problem> {
     if let Some(reward) = table.get("reward") {
-        let name = reward.as_table().and_then(|reward| reward.keys().next()).cloned().unwrap_or_default();
-        let key = if name == "regex" { "reward.regex.pattern".to_owned() } else { format!("reward.{name}") };
-        Verifier::deserialize(reward.clone())
-            .map_err(|error| Problem::new(document.place_of(&key), key, document::one_line(error.message())))?;
+        for (name, options) in reward.as_table().into_iter().flatten() {
+            let key = if name == "regex" { "reward.regex.pattern".to_owned() } else { format!("reward.{name}") };
+            Verifier::deserialize(Value::Table(Table::from_iter([(name.clone(), options.clone())])))
+                .map_err(|error| Problem::new(document.place_of(&key), key, document::one_line(error.message())))?;
+        }
     }
     Plan::deserialize(Value::Table(table)).map_err(|error| Problem::new(None, "", document::one_line(error.message())))
 }

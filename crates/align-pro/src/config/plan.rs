@@ -1,14 +1,16 @@
 //! The resolved configuration: every default filled in, every path absolute, every rule kept.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use endpoint::Budget;
 use lm::Precision;
 use rollout::data::ReadOptions;
 use rollout::instruction::Mode;
 use rollout::prompter::PrompterOptions;
 use rollout::rails::Rails;
-use rollout::reward::Verifier;
-use rollout::target::TargetOptions;
+use rollout::reward::{Fairness, OwaShape, Verifier};
+use rollout::target::{EndpointTargetOptions, TargetOptions};
 use serde::{Deserialize, Serialize};
 use train::options::{LoraOptions, Method, OptimizerOptions, ScheduleOptions};
 
@@ -25,7 +27,9 @@ pub(crate) struct Plan {
     pub(crate) train: TrainPlan,
     pub(crate) prompter: PrompterPlan,
     pub(crate) target: TargetPlan,
-    pub(crate) reward: Verifier,
+    pub(crate) budget: BudgetPlan,
+    pub(crate) reward: RewardPlan,
+    pub(crate) reward_mix: MixPlan,
     pub(crate) rails: Rails,
     pub(crate) data: DataPlan,
     pub(crate) method: Method,
@@ -76,6 +80,8 @@ pub(crate) struct PrompterPlan {
 pub(crate) enum TargetPlan {
     /// A model on this machine.
     Local(LocalTarget),
+    /// A model behind an OpenAI-compatible endpoint.
+    Openai(EndpointTarget),
 }
 
 /// `[target.local]`.
@@ -95,6 +101,114 @@ pub(crate) struct LocalTarget {
     pub(crate) max_tokens: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) system: Option<String>,
+}
+
+/// `[target.openai]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct EndpointTarget {
+    pub(crate) base_url: String,
+    pub(crate) model: String,
+    /// The environment variable that holds the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) api_key_env: Option<String>,
+    pub(crate) concurrency: usize,
+    /// Seconds that one attempt may take.
+    pub(crate) timeout: f64,
+    pub(crate) max_retries: u32,
+    /// Responses to each rewrite while training.
+    pub(crate) responses: usize,
+    pub(crate) temperature: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) top_p: Option<f64>,
+    pub(crate) max_tokens: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) system: Option<String>,
+    /// More fields of the body of every request.
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    pub(crate) extra: toml::Table,
+}
+
+/// `[budget]`: what the target's calls may cost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct BudgetPlan {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_calls: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_cost: Option<f64>,
+    /// Price of a million tokens that the target reads.
+    pub(crate) prompt_price: f64,
+    /// Price of a million tokens that it writes.
+    pub(crate) completion_price: f64,
+}
+
+/// `[reward.NAME]`: one reward, or several that `[reward-mix]` makes one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "toml::Table", into = "toml::Table")]
+pub(crate) struct RewardPlan(pub(crate) Vec<Verifier>);
+
+/// `[reward-mix]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct MixPlan {
+    pub(crate) scale: ScaleName,
+    /// 1 for rewards that are not named.
+    pub(crate) weights: BTreeMap<String, f64>,
+    /// Training prompts on which the scale is measured.
+    pub(crate) calibration_prompts: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owa: Option<OwaPlan>,
+}
+
+/// What rewards are measured in before they are mixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ScaleName {
+    /// Gains over the prompt as it is, in standard deviations of that.
+    Gains,
+    Raw,
+}
+
+/// `[reward-mix.owa]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct OwaPlan {
+    pub(crate) fairness: Fairness,
+    pub(crate) weights: OwaShape,
+    pub(crate) smoothing: f64,
+}
+
+impl TryFrom<toml::Table> for RewardPlan {
+    type Error = toml::de::Error;
+
+    fn try_from(table: toml::Table) -> Result<RewardPlan, toml::de::Error> {
+        let one =
+            |(name, options)| Verifier::deserialize(toml::Value::Table(toml::Table::from_iter([(name, options)])));
+        table.into_iter().map(one).collect::<Result<_, _>>().map(RewardPlan)
+    }
+}
+
+impl From<RewardPlan> for toml::Table {
+    fn from(plan: RewardPlan) -> toml::Table {
+        // They came from TOML, so nothing in them is beyond it.
+        plan.0.iter().flat_map(|verifier| toml::Table::try_from(verifier).unwrap_or_default()).collect()
+    }
+}
+
+impl RewardPlan {
+    /// The names of those that are mixed: none where there is only one.
+    pub(crate) fn mixed(&self) -> Vec<String> {
+        let names = self.0.iter().map(|verifier| verifier.name().to_owned());
+        if self.0.len() > 1 { names.collect() } else { Vec::new() }
+    }
+
+    /// The names of all of them, in order.
+    pub(crate) fn name(&self) -> String {
+        self.0.iter().map(Verifier::name).collect::<Vec<_>>().join(" + ")
+    }
 }
 
 /// `[eval]`: how arms are compared on held-out prompts.
@@ -122,6 +236,18 @@ pub(crate) enum PrecisionName {
 }
 
 impl Plan {
+    /// Whether a run of this plan can go on with the other one: how fast an endpoint is asked and what may be spent can
+    /// change, all that decides an answer cannot.
+    pub(crate) fn continues(&self, earlier: &Plan) -> bool {
+        let mut earlier = earlier.clone();
+        earlier.budget = self.budget.clone();
+        if let (TargetPlan::Openai(now), TargetPlan::Openai(before)) = (&self.target, &mut earlier.target) {
+            before.api_key_env.clone_from(&now.api_key_env);
+            (before.concurrency, before.timeout, before.max_retries) = (now.concurrency, now.timeout, now.max_retries);
+        }
+        *self == earlier
+    }
+
     /// The model that gets the adapter.
     pub(crate) fn trained_model(&self) -> &str {
         match self.train.what {
@@ -134,8 +260,26 @@ impl Plan {
 impl TargetPlan {
     /// The model's name.
     pub(crate) fn model(&self) -> &str {
-        let TargetPlan::Local(target) = self;
-        &target.model
+        match self {
+            TargetPlan::Local(target) => &target.model,
+            TargetPlan::Openai(target) => &target.model,
+        }
+    }
+
+    /// Responses to each rewrite while training.
+    pub(crate) fn responses(&self) -> usize {
+        match self {
+            TargetPlan::Local(target) => target.responses,
+            TargetPlan::Openai(target) => target.responses,
+        }
+    }
+
+    /// Most tokens of a response.
+    pub(crate) fn max_tokens(&self) -> usize {
+        match self {
+            TargetPlan::Local(target) => target.max_tokens,
+            TargetPlan::Openai(target) => target.max_tokens as usize,
+        }
     }
 }
 
@@ -172,6 +316,24 @@ impl From<&LocalTarget> for TargetOptions {
             max_tokens: plan.max_tokens,
             system: plan.system.clone(),
         }
+    }
+}
+
+impl From<&EndpointTarget> for EndpointTargetOptions {
+    fn from(plan: &EndpointTarget) -> EndpointTargetOptions {
+        EndpointTargetOptions {
+            temperature: Some(plan.temperature),
+            top_p: plan.top_p,
+            max_tokens: plan.max_tokens,
+            system: plan.system.clone(),
+        }
+    }
+}
+
+impl From<&BudgetPlan> for Budget {
+    fn from(plan: &BudgetPlan) -> Budget {
+        let &BudgetPlan { max_calls, max_tokens, max_cost, prompt_price, completion_price } = plan;
+        Budget { max_calls, max_tokens, max_cost, prompt_price, completion_price }
     }
 }
 

@@ -8,7 +8,7 @@ use train::options::Method;
 
 use super::data::{HeldOutPrompts, TrainPrompts};
 use super::document::Document;
-use super::plan::{Plan, PrecisionName, TargetPlan, What};
+use super::plan::{BudgetPlan, Plan, PrecisionName, TargetPlan, What};
 use super::problem::Problem;
 
 /// Share of the training prompts set aside where there are trials and nothing else is said.
@@ -69,31 +69,74 @@ pub(super) fn check(document: &Document, plan: &Plan) -> Result<(), Problem> {
             return refuse("method.ppo.mini-batches", problem);
         }
     }
-    if let Verifier::Length(length) = &plan.reward
-        && let Some(most) = length.at_most.filter(|most| *most < length.at_least)
-    {
-        return refuse(
-            "reward.length.at-most",
-            format!("must be at least `at-least` = {}, found {most}", length.at_least),
-        );
-    }
-    let TargetPlan::Local(target) = &plan.target;
-    if target.temperature > 0.0 && target.temperature < COLDEST {
-        let problem = format!("must be 0 or at least {COLDEST}, found {}", target.temperature);
-        return refuse("target.local.temperature", problem);
-    }
-    if plan.train.what == What::Target && target.temperature == 0.0 {
-        let problem = "must be above 0 where `train.what` is `target`: a policy that cannot vary cannot learn".to_owned();
-        return refuse("target.local.temperature", problem);
-    }
-    if plan.train.what == What::Target && target.precision == PrecisionName::Int8 {
-        let problem = "must not be `int8` where `train.what` is `target`: it has no backward pass".to_owned();
-        return refuse("target.local.precision", problem);
-    }
+    check_rewards(plan).or_else(|(key, problem)| refuse(&key, problem))?;
+    check_target(plan).or_else(|(key, problem)| refuse(key, problem))?;
     if let Some(instruction) = &plan.prompter.instruction {
         check_instruction(instruction).or_else(|problem| refuse("prompter.instruction", problem))?;
     }
     check_types(plan).or_else(|problem| refuse("data.constraints.types", problem))
+}
+
+fn check_rewards(plan: &Plan) -> Result<(), (String, String)> {
+    for reward in &plan.reward.0 {
+        if let Verifier::Length(length) = reward
+            && let Some(most) = length.at_most.filter(|most| *most < length.at_least)
+        {
+            let problem = format!("must be at least `at-least` = {}, found {most}", length.at_least);
+            return Err(("reward.length.at-most".to_owned(), problem));
+        }
+    }
+    for (name, weight) in &plan.reward_mix.weights {
+        let key = format!("reward-mix.weights.{name}");
+        if !plan.reward.0.iter().any(|reward| reward.name() == name) {
+            return Err((key, format!("there is no `[reward.{name}]`")));
+        }
+        if !(weight.is_finite() && *weight > 0.0) {
+            return Err((key, format!("must be above 0, found {weight}")));
+        }
+    }
+    if plan.reward_mix.owa.is_some() && plan.reward.0.len() < 2 {
+        return Err(("reward-mix.owa".to_owned(), "needs at least two rewards".to_owned()));
+    }
+    Ok(())
+}
+
+fn check_target(plan: &Plan) -> Result<(), (&'static str, String)> {
+    let tuned = plan.train.what == What::Target;
+    match &plan.target {
+        TargetPlan::Local(target) => {
+            if target.temperature > 0.0 && target.temperature < COLDEST {
+                let problem = format!("must be 0 or at least {COLDEST}, found {}", target.temperature);
+                return Err(("target.local.temperature", problem));
+            }
+            if tuned && target.temperature == 0.0 {
+                let problem =
+                    "must be above 0 where `train.what` is `target`: what cannot vary cannot learn".to_owned();
+                return Err(("target.local.temperature", problem));
+            }
+            if tuned && target.precision == PrecisionName::Int8 {
+                let problem = "must not be `int8` where `train.what` is `target`: it has no backward pass".to_owned();
+                return Err(("target.local.precision", problem));
+            }
+            if plan.budget != BudgetPlan::default() {
+                return Err(("budget", "is for `[target.openai]`; a model on this machine costs nothing".to_owned()));
+            }
+        }
+        TargetPlan::Openai(target) => {
+            if tuned {
+                return Err(("train.what", "a target behind an endpoint cannot be trained".to_owned()));
+            }
+            if !target.base_url.starts_with("http://") && !target.base_url.starts_with("https://") {
+                return Err(("target.openai.base-url", "must begin with `http://` or `https://`".to_owned()));
+            }
+            let budget = &plan.budget;
+            if budget.max_cost.is_some() && budget.prompt_price + budget.completion_price == 0.0 {
+                let problem = "needs `prompt-price` and `completion-price` beside it".to_owned();
+                return Err(("budget.max-cost", problem));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_instruction(text: &str) -> Result<(), String> {

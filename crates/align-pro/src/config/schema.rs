@@ -51,6 +51,11 @@ fn of_kind(kind: &Kind) -> Value {
             schema["maxProperties"] = json!(1);
             schema
         }
+        Kind::SomeOf(fields) => {
+            let mut schema = of_table(fields);
+            schema["minProperties"] = json!(1);
+            schema
+        }
         Kind::Json => json!({}),
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{prompts, world};
 use crate::arguments::ThreadFlags;
 use crate::commands::Session;
-use crate::config::plan::{EvalPlan, Plan, TargetPlan};
+use crate::config::plan::{EvalPlan, Plan};
 use crate::output::Output;
 
 /// Prompts that the calibration goes through.
@@ -43,7 +43,7 @@ pub(crate) fn run(
 ) -> anyhow::Result<()> {
     let loaded = prompts::load(plan)?;
     let mut world = world::load(plan, Journal::in_memory()?, threads, session)?;
-    let TargetPlan::Local(target) = &plan.target;
+    let (responses_a_rewrite, most) = (plan.target.responses() as u64, plan.target.max_tokens() as u64);
     let group = plan.method.group_size();
     let &EvalPlan { rewrites, responses, best_of, .. } = &plan.eval;
     let (steps, per_step) = (plan.schedule.steps, plan.schedule.prompts_per_step as u64);
@@ -54,7 +54,7 @@ pub(crate) fn run(
     // The last step is always tried.
     let trials = if plan.schedule.validate_every > 0 { steps.div_ceil(plan.schedule.validate_every) } else { 0 };
     let validations = trials * loaded.validation.len() as u64;
-    let target_calls = trained * target.responses as u64 + 3 * eval_answers + best_answers + validations;
+    let target_calls = trained * responses_a_rewrite + 3 * eval_answers + best_answers + validations;
     let written = trained
         + 2 * held_out * rewrites as u64
         + validations
@@ -62,14 +62,14 @@ pub(crate) fn run(
 
     let (seconds_a_rollout, seconds_an_answer) = calibrate(plan, &mut world, &loaded.train)?;
     let seconds_per_step = seconds_a_rollout * (per_step * group as u64) as f64;
-    let rest = (target_calls - trained * target.responses as u64) as f64 * seconds_an_answer;
+    let rest = (target_calls - trained * responses_a_rewrite) as f64 * seconds_an_answer;
     let estimate = Estimate {
         steps,
         train_prompts: loaded.train.len(),
         held_out_prompts: loaded.held_out.len(),
         rewrites: written,
         target_calls,
-        most_tokens: written * plan.prompter.max_tokens as u64 + target_calls * target.max_tokens as u64,
+        most_tokens: written * plan.prompter.max_tokens as u64 + target_calls * most,
         weight_bytes: world.prompter.model().engine().weight_bytes(),
         activation_bytes: plan.schedule.activation_memory << 20,
         seconds_per_step,
@@ -80,13 +80,12 @@ pub(crate) fn run(
 
 /// Seconds that a rollout of training takes with all its responses and its gradient, and that one answer takes alone.
 fn calibrate(plan: &Plan, world: &mut world::World, train: &[rollout::data::Record]) -> anyhow::Result<(f64, f64)> {
-    let TargetPlan::Local(target) = &plan.target;
     let records = &train[..train.len().min(CALIBRATION)];
     let seeds: Vec<u64> = (0..plan.method.group_size() as u64).collect();
     let jobs: Vec<RewriteJob<'_>> = records.iter().map(|record| RewriteJob { record, seeds: seeds.clone() }).collect();
     let mut seconds = Seconds::default();
     let mut environment =
-        Environment { target: &mut world.target, reward: &mut world.reward, responses: 1, length_penalty: 0.0 };
+        Environment { target: &mut world.target, reward: &mut *world.reward, responses: 1, length_penalty: 0.0 };
     let rollouts = collect(&mut world.prompter.with(None), &mut environment, &jobs, &mut seconds)?;
     let n = (records.len() * seeds.len()).max(1) as f64;
     let (sampling, answering) = (seconds.sampling / n, (seconds.target + seconds.reward) / n);
@@ -105,7 +104,7 @@ fn calibrate(plan: &Plan, world: &mut world::World, train: &[rollout::data::Reco
     let (scores, tape) = engine.score_with_tape(&groups, &adapter, &options)?;
     engine.backward(tape, &adapter, &Upstream { d_token_logps: scores.token_logps, d_values: None })?;
     let learning = clock.elapsed().as_secs_f64() / n;
-    Ok((sampling + learning + answering * target.responses as f64, sampling + answering))
+    Ok((sampling + learning + answering * plan.target.responses() as f64, sampling + answering))
 }
 
 fn tell(estimate: &Estimate, output: &mut Output) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use rollout::rollouts::Environment;
 use rollout::target::Target;
 
 use super::world::World;
-use crate::config::plan::{EvalPlan, Plan, TargetPlan, What};
+use crate::config::plan::{EvalPlan, Plan, What};
 use crate::progress;
 
 /// The arm of a tuned target.
@@ -42,9 +42,8 @@ pub(crate) fn arms(
     prompts: &[Record],
     tuned: Tuned<'_>,
 ) -> anyhow::Result<(Vec<Vec<EvaluatedPrompt>>, Evaluation)> {
-    let TargetPlan::Local(target) = &plan.target;
     let &EvalPlan { rewrites, responses, best_of, .. } = &plan.eval;
-    let mut oracle = tuned.oracle.map(|adapter| world.oracle(adapter));
+    let mut oracle = tuned.oracle.map(|adapter| world.oracle(adapter)).transpose()?;
     let World { prompter, target: frozen, reward, start, .. } = world;
     let start = start.as_ref();
     let mut identity = [Identity; 2];
@@ -74,7 +73,7 @@ pub(crate) fn arms(
             Some(oracle) if arm.name == ORACLE => oracle,
             _ => frozen,
         };
-        let mut environment = Environment { target, reward, responses, length_penalty: 0.0 };
+        let mut environment = Environment { target, reward: &mut **reward, responses, length_penalty: 0.0 };
         let bar = progress::count(&format!("evaluating {}", arm.name), prompts.len() as u64);
         let told = evaluate(&mut arm, prompts, &mut environment, plan.seed, &mut |done| bar.set_position(done as u64))?;
         bar.finish_and_clear();
@@ -83,11 +82,11 @@ pub(crate) fn arms(
     let about = About {
         seed: plan.seed,
         model: plan.trained_model().to_owned(),
-        target: target.model.clone(),
-        reward: plan.reward.name().to_owned(),
+        target: plan.target.model().to_owned(),
+        reward: plan.reward.name(),
         steps: tuned.steps,
         seconds: 0.0,
     };
-    let evaluation = summarise(&evaluated, about)?;
+    let evaluation = summarise(&evaluated, &plan.reward.mixed(), about)?;
     Ok((evaluated, evaluation))
 }

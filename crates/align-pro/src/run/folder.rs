@@ -23,7 +23,7 @@ impl RunFolder {
         let folder = RunFolder(path.to_owned());
         if folder.plan_file().exists() {
             let earlier = folder.plan()?;
-            if earlier != *plan {
+            if !plan.continues(&earlier) {
                 return Err(
                     Failure::OtherPlan { folder: path.to_owned(), difference: difference(&earlier, plan)? }.into()
                 );
@@ -46,16 +46,14 @@ impl RunFolder {
         if folder.plan_file().is_file() { Ok(folder) } else { Err(Failure::NoRun { folder: path.to_owned() }.into()) }
     }
 
+    /// The run's plan. One that an earlier version wrote gets what it did not know of by default.
     pub(crate) fn plan(&self) -> anyhow::Result<Plan> {
-        let path = self.plan_file();
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("cannot use `{}`", path.display()))
+        self.plan_with(&[])
     }
 
     /// The run's plan with some values overridden.
     pub(crate) fn plan_with(&self, sets: &[String]) -> anyhow::Result<Plan> {
-        let path = self.plan_file();
-        Ok(config::load(&path, sets)?.1)
+        Ok(config::load(&self.plan_file(), sets)?.1)
     }
 
     fn plan_file(&self) -> PathBuf {

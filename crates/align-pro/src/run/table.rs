@@ -1,6 +1,6 @@
 //! An evaluation as a table and a few plain sentences.
 
-use rollout::evaluate::{EvaluatedPrompt, EvaluatedRewrite, Evaluation, Gain};
+use rollout::evaluate::{EvaluatedPrompt, EvaluatedRewrite, Evaluation, Gain, MeanResult, RewardsResult};
 
 /// The arms in the order in which they are shown.
 const ORDER: [&str; 4] = ["naive", "ref", "trained", "oracle"];
@@ -20,6 +20,9 @@ pub(crate) fn tell(evaluation: &Evaluation) -> Vec<String> {
             arm.mean_reward, arm.variance, arm.mean_response_tokens, arm.mean_rewrite_tokens
         ));
     }
+    if let Some(rewards) = &evaluation.rewards {
+        lines.extend(tell_rewards(rewards));
+    }
     let n_prompts = evaluation.arms.values().next().map_or(0, |arm| arm.n_prompts);
     lines.push(String::new());
     lines.push(format!("{n_prompts} held-out prompts, each comparison paired by prompt:"));
@@ -31,11 +34,38 @@ pub(crate) fn tell(evaluation: &Evaluation) -> Vec<String> {
     }
     if let Some(share) = evaluation.oracle_share {
         let [low, high] = share.interval.map(|end| 100.0 * end);
-        lines.push(format!("  share of the oracle's gain over the prompt as it is: {:.0} % [{low:.0}, {high:.0}]", 100.0 * share.mean));
+        lines.push(format!(
+            "  share of the oracle's gain over the prompt as it is: {:.0} % [{low:.0}, {high:.0}]",
+            100.0 * share.mean
+        ));
     }
     if let Some(kl) = evaluation.arms.get("trained").and_then(|arm| arm.kl) {
         let [low, high] = kl.interval;
-        lines.push(format!("  divergence from the untuned prompter: {:.2} nats a rewrite [{low:.2}, {high:.2}]", kl.mean));
+        lines.push(format!(
+            "  divergence from the untuned prompter: {:.2} nats a rewrite [{low:.2}, {high:.2}]",
+            kl.mean
+        ));
+    }
+    lines
+}
+
+/// Each of several rewards for itself, and how they go together in the answers to the prompt as it is.
+fn tell_rewards(rewards: &RewardsResult) -> Vec<String> {
+    let mut lines = vec![String::new(), "each reward for itself, 95 % intervals".to_owned()];
+    for (index, name) in rewards.names.iter().enumerate() {
+        let known = ORDER.iter().filter_map(|arm| Some((arm, rewards.arms.get(*arm)?)));
+        let told = known.map(|(arm, of_arm)| {
+            let MeanResult { mean, interval: [low, high] } = of_arm.means[index];
+            format!("{arm} {mean:.3} [{low:.3}, {high:.3}]")
+        });
+        lines.push(format!("  {name:<14} {}", told.collect::<Vec<_>>().join("   ")));
+    }
+    let naive = rewards.arms.get("naive");
+    for (one, other) in (0..rewards.names.len()).flat_map(|one| (0..one).map(move |other| (other, one))) {
+        if let Some(correlation) = naive.and_then(|naive| naive.correlations[one][other]) {
+            let (one, other) = (&rewards.names[one], &rewards.names[other]);
+            lines.push(format!("  correlation of {one} and {other}: {correlation:+.2}"));
+        }
     }
     lines
 }

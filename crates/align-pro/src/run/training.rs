@@ -8,14 +8,14 @@ use train::{Checkpoints, Outcome, Run};
 use super::folder::RunFolder;
 use super::prompts::Prompts;
 use super::world::World;
-use crate::config::plan::{Plan, TargetPlan, What};
+use crate::config::plan::{Plan, What};
 
 /// The run's events up to its newest checkpoint, after which it goes on.
 pub(crate) fn events(plan: &Plan, folder: &RunFolder) -> anyhow::Result<EventLog> {
     Ok(EventLog::resume(&folder.events(), checkpoints(plan, folder).events_length()?)?)
 }
 
-fn checkpoints(plan: &Plan, folder: &RunFolder) -> Checkpoints {
+pub(crate) fn checkpoints(plan: &Plan, folder: &RunFolder) -> Checkpoints {
     Checkpoints::new(&folder.checkpoints(), plan.trained_model())
 }
 
@@ -28,14 +28,13 @@ pub(crate) fn train(
     mut events: EventLog,
     watcher: &mut dyn EventSink,
 ) -> anyhow::Result<Outcome> {
-    let TargetPlan::Local(target) = &plan.target;
     if events.length() == 0 {
         let started = Event::Started(Started {
             schema: EVENT_SCHEMA,
             method: plan.method.name().to_owned(),
             prompter: plan.trained_model().to_owned(),
-            target: target.model.clone(),
-            reward: plan.reward.name().to_owned(),
+            target: plan.target.model().to_owned(),
+            reward: plan.reward.name(),
             seed: plan.seed,
             steps: plan.schedule.steps,
             n_prompts: prompts.train.len(),
@@ -43,17 +42,18 @@ pub(crate) fn train(
         events.emit(&started)?;
         watcher.emit(&started)?;
     }
-    let mut echo = world.echo();
+    let mut echo = (plan.train.what == What::Target).then(|| world.echo()).transpose()?;
     let World { prompter, target: frozen, reward, start, micro_batch_tokens, .. } = world;
-    let environment = match plan.train.what {
-        What::Prompter => Environment {
+    let reward = &mut **reward;
+    let environment = match &mut echo {
+        None => Environment {
             target: frozen,
             reward,
-            responses: target.responses,
+            responses: plan.target.responses(),
             length_penalty: plan.length_penalty,
         },
         // What is written is the response: there is one, and its length is not the prompter's.
-        What::Target => Environment { target: &mut echo, reward, responses: 1, length_penalty: 0.0 },
+        Some(echo) => Environment { target: echo, reward, responses: 1, length_penalty: 0.0 },
     };
     let run = Run {
         prompter,

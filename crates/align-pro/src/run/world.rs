@@ -3,31 +3,40 @@
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
+use endpoint::{ApiKey, Budget, Client, EndpointOptions};
 use lm::{Architecture, Checkpoint, CpuEngine, Engine, EngineOptions, Lora, Precision, tape_bytes_per_token};
 use rollout::data::Record;
+use rollout::evaluate::{Arm, Draw, evaluate};
 use rollout::journal::Journal;
 use rollout::model::{LocalModel, ModelParts};
-use rollout::prompter::{LocalPrompter, PrompterOptions};
-use rollout::reward::Verifier;
-use rollout::target::{Echo, Journaled, LocalTarget, Target, TargetOptions};
+use rollout::prompter::{Identity, LocalPrompter, PrompterOptions};
+use rollout::reward::{Ingredient, Mix, Reward, Rule, Scale, Verifier, scales};
+use rollout::rollouts::Environment;
+use rollout::target::{Echo, EndpointTarget, EndpointTargetOptions, Journaled, LocalTarget, Target, TargetOptions};
 
 use super::prompts::Prompts;
 use crate::arguments::ThreadFlags;
 use crate::commands::Session;
-use crate::config::plan::{LocalTarget as LocalTargetPlan, Plan, TargetPlan, What};
+use crate::config::plan::{
+    BudgetPlan, EndpointTarget as EndpointTargetPlan, OwaPlan, Plan, PrecisionName, ScaleName, TargetPlan, What,
+};
+use crate::failure::Failure;
 use crate::models;
 use crate::output::say;
 use crate::progress;
+
+/// Responses to each prompt on which rewards are measured.
+const CALIBRATION_RESPONSES: usize = 2;
 
 /// Everything that rollouts need.
 pub(crate) struct World {
     /// What is trained: the prompter, or the target as a policy over responses.
     pub(crate) prompter: LocalPrompter<CpuEngine>,
     pub(crate) target: Journaled<Box<dyn Target>>,
-    target_model: Rc<LocalModel<CpuEngine>>,
-    target_options: TargetOptions,
-    pub(crate) reward: Verifier,
+    local: Option<LocalWorld>,
+    pub(crate) reward: Box<dyn Reward>,
     /// The adapter that training starts from, and that the reference prompter has.
     pub(crate) start: Option<Lora>,
     pub(crate) architecture: Architecture,
@@ -35,32 +44,88 @@ pub(crate) struct World {
     pub(crate) micro_batch_tokens: usize,
 }
 
+/// A target on this machine.
+struct LocalWorld {
+    model: Rc<LocalModel<CpuEngine>>,
+    options: TargetOptions,
+}
+
 /// Load the models of a plan. One copy of the weights serves prompter and target where they are the same.
 pub(crate) fn load(plan: &Plan, journal: Journal, threads: &ThreadFlags, session: &Session) -> anyhow::Result<World> {
-    let TargetPlan::Local(target) = &plan.target;
     let tape_budget = plan.schedule.activation_memory << 20;
-    let target_model = load_model(&target.model, target.precision.into(), tape_budget, threads, session)?;
-    let is_shared = target.model == plan.prompter.model && target.precision == plan.prompter.precision;
-    let prompter_model = match is_shared || plan.train.what == What::Target {
-        true => Rc::clone(&target_model),
-        false => load_model(&plan.prompter.model, plan.prompter.precision.into(), tape_budget, threads, session)?,
-    };
-    let architecture = prompter_model.engine().architecture().clone();
-    let bytes_per_token = tape_bytes_per_token(&architecture, prompter_model.engine().precision());
-    let target_options = TargetOptions::from(target);
-    let prompter = match plan.train.what {
-        What::Prompter => {
-            LocalPrompter::new(prompter_model, PrompterOptions::from(&plan.prompter), plan.rails.clone())?
+    let load = |name: &str, precision: PrecisionName| load_model(name, precision.into(), tape_budget, threads, session);
+    let local = match &plan.target {
+        TargetPlan::Local(target) => {
+            Some(LocalWorld { model: load(&target.model, target.precision)?, options: TargetOptions::from(target) })
         }
-        What::Target => LocalPrompter::responding(prompter_model, &target_options),
+        TargetPlan::Openai(_) => None,
     };
-    let frozen = LocalTarget::new(Rc::clone(&target_model), target_options.clone());
-    let target = Journaled::new(Box::new(frozen) as Box<dyn Target>, journal);
+    let is_shared = matches!(&plan.target, TargetPlan::Local(target)
+        if target.model == plan.prompter.model && target.precision == plan.prompter.precision);
+    let prompter = match (&local, plan.train.what) {
+        (Some(local), What::Target) => LocalPrompter::responding(Rc::clone(&local.model), &local.options),
+        (local, _) => {
+            let shared = local.as_ref().filter(|_| is_shared).map(|local| Rc::clone(&local.model));
+            let model = shared.map_or_else(|| load(&plan.prompter.model, plan.prompter.precision), Ok)?;
+            LocalPrompter::new(model, PrompterOptions::from(&plan.prompter), plan.rails.clone())?
+        }
+    };
+    let target: Box<dyn Target> = match (&local, &plan.target) {
+        (_, TargetPlan::Openai(target)) => Box::new(endpoint_target(target, &plan.budget, &journal)?),
+        (Some(local), TargetPlan::Local(_)) => {
+            Box::new(LocalTarget::new(Rc::clone(&local.model), local.options.clone()))
+        }
+        (None, TargetPlan::Local(_)) => return Err(Failure::NoLocalTarget.into()),
+    };
+    let target = Journaled::new(target, journal);
+    let (architecture, bytes_per_token) = {
+        let engine = prompter.model().engine();
+        (engine.architecture().clone(), tape_bytes_per_token(engine.architecture(), engine.precision()))
+    };
     let micro_batch_tokens = tape_budget / bytes_per_token.max(1);
     let start = plan.prompter.adapter.as_deref().map(|folder| Lora::load_peft(folder, &architecture)).transpose()?;
     let start = start.map(|(adapter, _)| adapter);
-    let reward = plan.reward.clone();
-    Ok(World { prompter, target, target_model, target_options, reward, start, architecture, micro_batch_tokens })
+    Ok(World { prompter, target, local, reward: reward(plan, &[]), start, architecture, micro_batch_tokens })
+}
+
+/// The only reward, or all of them mixed, on these scales or else as they are.
+fn reward(plan: &Plan, scales: &[Scale]) -> Box<dyn Reward> {
+    if let [only] = plan.reward.0.as_slice() {
+        return Box::new(only.clone());
+    }
+    let ingredient = |(index, verifier): (usize, &Verifier)| Ingredient {
+        name: verifier.name().to_owned(),
+        reward: Box::new(verifier.clone()),
+        weight: plan.reward_mix.weights.get(verifier.name()).copied().unwrap_or(1.0),
+        scale: scales.get(index).copied().unwrap_or(Scale::RAW),
+    };
+    let rule = plan.reward_mix.owa.as_ref().map_or(Rule::Sum, |owa| {
+        let &OwaPlan { fairness, weights, smoothing } = owa;
+        Rule::Owa { fairness, weights, smoothing }
+    });
+    Box::new(Mix::new(plan.reward.0.iter().enumerate().map(ingredient).collect(), rule))
+}
+
+/// A target that is asked over HTTP, and whose budget counts what the journal holds already.
+fn endpoint_target(
+    plan: &EndpointTargetPlan,
+    budget: &BudgetPlan,
+    journal: &Journal,
+) -> anyhow::Result<EndpointTarget> {
+    let extra = match serde_json::to_value(&plan.extra)? {
+        serde_json::Value::Object(extra) => extra,
+        _ => serde_json::Map::new(),
+    };
+    let endpoint = EndpointOptions {
+        api_key: plan.api_key_env.as_deref().map(ApiKey::from_env).transpose()?,
+        concurrency: plan.concurrency,
+        timeout: Duration::try_from_secs_f64(plan.timeout).unwrap_or(Duration::MAX),
+        max_retries: plan.max_retries,
+        extra,
+        ..EndpointOptions::new(&plan.base_url, &plan.model)
+    };
+    let client = Client::new(endpoint.clone(), Budget::from(budget), journal.spent()?)?;
+    Ok(EndpointTarget::new(client, &endpoint, EndpointTargetOptions::from(plan)))
 }
 
 fn load_model(
@@ -112,23 +177,49 @@ fn head_of(file: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 impl World {
+    /// Put several rewards on one scale, by what they give to the answers to some training prompts as they are. The same
+    /// plan finds the same scale again, in the journal.
+    pub(crate) fn calibrate(&mut self, plan: &Plan, train: &[Record]) -> anyhow::Result<()> {
+        if plan.reward.0.len() < 2 || plan.reward_mix.scale == ScaleName::Raw {
+            return Ok(());
+        }
+        let records = &train[..train.len().min(plan.reward_mix.calibration_prompts)];
+        let bar = progress::count("measuring rewards", records.len() as u64);
+        let mut environment =
+            Environment { target: &mut self.target, reward: &mut *self.reward, responses: 1, length_penalty: 0.0 };
+        let draw = Draw::Once { responses: CALIBRATION_RESPONSES };
+        let mut arm = Arm { name: "naive".to_owned(), prompter: &mut Identity, draw, reference: None };
+        let naive =
+            evaluate(&mut arm, records, &mut environment, plan.seed, &mut |done| bar.set_position(done as u64))?;
+        bar.finish_and_clear();
+        let names: Vec<&str> = plan.reward.0.iter().map(Verifier::name).collect();
+        self.reward = reward(plan, &scales(&naive, &names));
+        Ok(())
+    }
+
     /// What stands behind the target where the target is what is trained.
-    pub(crate) fn echo(&self) -> Echo<CpuEngine> {
-        Echo::new(Rc::clone(&self.target_model), self.target_options.max_tokens)
+    pub(crate) fn echo(&self) -> anyhow::Result<Echo<CpuEngine>> {
+        let local = self.local()?;
+        Ok(Echo::new(Rc::clone(&local.model), local.options.max_tokens))
     }
 
     /// The target with an adapter of its own.
-    pub(crate) fn oracle(&self, adapter: &Lora) -> LocalTarget<CpuEngine> {
-        LocalTarget::tuned(Rc::clone(&self.target_model), self.target_options.clone(), adapter.clone())
+    pub(crate) fn oracle(&self, adapter: &Lora) -> anyhow::Result<LocalTarget<CpuEngine>> {
+        let local = self.local()?;
+        Ok(LocalTarget::tuned(Rc::clone(&local.model), local.options.clone(), adapter.clone()))
     }
 
     /// What an adapter of the target must fit.
-    pub(crate) fn target_architecture(&self) -> Architecture {
-        self.target_model.engine().architecture().clone()
+    pub(crate) fn target_architecture(&self) -> anyhow::Result<Architecture> {
+        Ok(self.local()?.model.engine().architecture().clone())
+    }
+
+    fn local(&self) -> anyhow::Result<&LocalWorld> {
+        Ok(self.local.as_ref().ok_or(Failure::NoLocalTarget)?)
     }
 
     /// Leave out prompts that prompter or target cannot read for their length, with a word about it.
-    pub(crate) fn fitting(&self, prompts: Prompts, target: &LocalTargetPlan) -> anyhow::Result<Prompts> {
+    pub(crate) fn fitting(&self, prompts: Prompts, target: &TargetPlan) -> anyhow::Result<Prompts> {
         Ok(Prompts {
             train: self.fitting_alone("training", prompts.train, target)?,
             validation: self.fitting_alone("validation", prompts.validation, target)?,
@@ -141,14 +232,15 @@ impl World {
         &self,
         what: &str,
         records: Vec<Record>,
-        target: &LocalTargetPlan,
+        target: &TargetPlan,
     ) -> anyhow::Result<Vec<Record>> {
         let n = records.len();
         let mut kept = Vec::with_capacity(n);
         for record in records {
             // The target reads x and what the prompter wrote, which is no more than what the prompter reads and writes.
             let read = self.prompter.prefix(&record)?.len() + self.prompter.max_tokens();
-            if read + target.max_tokens <= self.architecture.context {
+            let answered = if self.local.is_some() { target.max_tokens() } else { 0 };
+            if read + answered <= self.architecture.context {
                 kept.push(record);
             }
         }

@@ -289,7 +289,8 @@ fn headroom_is_told_from_training_prompts_and_kept_in_a_journal() {
     let go = || {
         let mut command = align_pro(home.path(), ["headroom"]);
         command.arg(&config).args(["--prompts", "4", "--rewrites", "4", "--json", "--threads", "1"]);
-        let output = command.args(["--journal", "h.sqlite", "--out", "h.jsonl"]).current_dir(home.path()).output().unwrap();
+        let output =
+            command.args(["--journal", "h.sqlite", "--out", "h.jsonl"]).current_dir(home.path()).output().unwrap();
         assert!(output.status.success(), "{}", told(&output, home.path()));
         output
     };

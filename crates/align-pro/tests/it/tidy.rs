@@ -8,12 +8,12 @@ use crate::support::repository;
 
 /// Which crate may use which. A new edge is a decision: it belongs into ARCHITECTURE.md first.
 const EDGES: [(&str, &[&str]); 8] = [
-    ("align-pro", &["lm", "objective", "rollout", "theory", "train"]),
+    ("align-pro", &["endpoint", "lm", "objective", "rollout", "theory", "train"]),
     ("endpoint", &[]),
     ("kernel", &[]),
     ("lm", &["kernel"]),
     ("objective", &[]),
-    ("rollout", &["lm", "objective", "theory"]),
+    ("rollout", &["endpoint", "lm", "objective", "theory"]),
     ("theory", &["objective"]),
     ("train", &["lm", "objective", "rollout", "theory"]),
 ];

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::rewards::RewardsResult;
+
 /// Arms side by side on the same held-out prompts; `result.json` of a run folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
@@ -17,6 +19,9 @@ pub struct Evaluation {
     /// significant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oracle_share: Option<MeanResult>,
+    /// The rewards behind the reward, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewards: Option<RewardsResult>,
     /// Mean of each part of the reward, by part and arm; for the `constraints` reward a part is a constraint type.
     pub parts: BTreeMap<String, BTreeMap<String, PartMean>>,
     /// What it is about.

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use theory::{Bootstrap, Interval, bca_bootstrap, paired_bootstrap, sample_variance_parts, studentised_bootstrap, win_rate};
+use theory::{
+    Bootstrap, Interval, bca_bootstrap, paired_bootstrap, sample_variance_parts, studentised_bootstrap, win_rate,
+};
 
+use super::rewards::each_reward;
 use super::{
     About, ArmResult, EvaluatedPrompt, EvaluatedResponse, EvaluatedRewrite, Evaluation, Gain, MeanResult, PartMean,
     VariancePartsResult, WinRateResult,
@@ -18,8 +21,9 @@ const TRAINED: &str = "trained";
 const ORACLE: &str = "oracle";
 const NAIVE: &str = "naive";
 
-/// The figures of all arms, which must have gone through the same prompts in the same order.
-pub fn summarise(arms: &[Vec<EvaluatedPrompt>], about: About) -> Result<Evaluation, Error> {
+/// The figures of all arms, which must have gone through the same prompts in the same order. Where several rewards were
+/// mixed, `mixed` has their names.
+pub fn summarise(arms: &[Vec<EvaluatedPrompt>], mixed: &[String], about: About) -> Result<Evaluation, Error> {
     let named: Vec<(&str, &[EvaluatedPrompt])> =
         arms.iter().filter_map(|prompts| Some((prompts.first()?.arm.as_str(), prompts.as_slice()))).collect();
     let mut evaluation = Evaluation {
@@ -27,6 +31,7 @@ pub fn summarise(arms: &[Vec<EvaluatedPrompt>], about: About) -> Result<Evaluati
         gain: BTreeMap::new(),
         win_rate: BTreeMap::new(),
         oracle_share: None,
+        rewards: (!mixed.is_empty()).then(|| each_reward(mixed, arms)).transpose()?,
         parts: BTreeMap::new(),
         about,
     };
@@ -145,8 +150,12 @@ fn oracle_share(naive: &[f64], trained: &[f64], oracle: &[f64]) -> Result<Option
     if naive.len() < 2 || !gain(oracle, naive).is_ok_and(|gain| gain.significant && gain.mean > 0.0) {
         return Ok(None);
     }
-    let gains: Vec<(f64, f64)> =
-        naive.iter().zip(trained).zip(oracle).map(|((naive, trained), oracle)| (trained - naive, oracle - naive)).collect();
+    let gains: Vec<(f64, f64)> = naive
+        .iter()
+        .zip(trained)
+        .zip(oracle)
+        .map(|((naive, trained), oracle)| (trained - naive, oracle - naive))
+        .collect();
     let share = |gains: &[(f64, f64)]| {
         gains.iter().map(|gain| gain.0).sum::<f64>() / gains.iter().map(|gain| gain.1).sum::<f64>()
     };

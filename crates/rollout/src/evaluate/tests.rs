@@ -48,7 +48,8 @@ impl Target for Echo {
 
     fn answer(&mut self, calls: &[Call], take: &mut Take<'_>) -> Result<(), Error> {
         self.calls.extend_from_slice(calls);
-        let answer = |call: &Call| Response { text: call.messages[0].content.clone(), tokens: 4, cut: false };
+        let answer =
+            |call: &Call| Response { text: call.messages[0].content.clone(), tokens: 4, prompt_tokens: 0, cut: false };
         let answered = |(call, asked)| Answered { call, response: answer(asked) };
         take(calls.iter().enumerate().map(answered).collect())
     }
@@ -132,7 +133,7 @@ fn arms_are_compared_prompt_by_prompt() {
         through("ref", &mut Numbered, Draw::Rewrites(2), 10).0,
         through("trained", &mut Numbered, Draw::Rewrites(3), 10).0,
     ];
-    let evaluation = summarise(&arms, about()).unwrap();
+    let evaluation = summarise(&arms, &[], about()).unwrap();
     assert_eq!(evaluation.arms["naive"].mean_reward, 0.0);
     assert_eq!(evaluation.arms["trained"].mean_reward, 1.0);
     assert_eq!(evaluation.gain["vs_ref"], Gain { mean: 0.5, interval: [0.5, 0.5], significant: true });
@@ -154,7 +155,7 @@ fn one_prompt_has_no_interval_and_no_gain() {
         through("ref", &mut Numbered, Draw::Rewrites(2), 1).0,
         through("trained", &mut Numbered, Draw::Rewrites(3), 1).0,
     ];
-    let evaluation = summarise(&arms, about()).unwrap();
+    let evaluation = summarise(&arms, &[], about()).unwrap();
     assert_eq!(evaluation.arms["trained"].interval, [1.0, 1.0]);
     assert!(evaluation.gain.is_empty());
 }
@@ -174,7 +175,7 @@ fn the_share_of_the_oracle_s_gain_is_told_where_there_is_one() {
     let plus = |gain: f64| naive.iter().enumerate().map(|(k, r)| r + gain + (k % 3) as f64 / 100.0).collect::<Vec<_>>();
     let share = |oracle: &[f64]| {
         let arms = [rewarded("naive", &naive), rewarded("trained", &plus(0.1)), rewarded("oracle", oracle)];
-        summarise(&arms, about()).unwrap()
+        summarise(&arms, &[], about()).unwrap()
     };
     let told = share(&plus(0.39));
     let found = told.oracle_share.unwrap();
@@ -182,6 +183,6 @@ fn the_share_of_the_oracle_s_gain_is_told_where_there_is_one() {
     assert!(found.interval[0] < found.mean && found.mean < found.interval[1]);
     assert!(told.gain["vs_oracle"].mean < 0.0 && told.gain["vs_naive"].mean > 0.0);
     assert_eq!(share(&naive).oracle_share, None, "an oracle that wins nothing has no share to give");
-    let alone = summarise(&[rewarded("naive", &naive), rewarded("oracle", &plus(0.2))], about()).unwrap();
+    let alone = summarise(&[rewarded("naive", &naive), rewarded("oracle", &plus(0.2))], &[], about()).unwrap();
     assert_eq!(alone.gain.keys().collect::<Vec<_>>(), ["vs_naive"], "without a prompter the oracle is compared");
 }

@@ -15,7 +15,7 @@ fn key(seed: u64) -> CallKey {
 }
 
 fn response(text: &str) -> Response {
-    Response { text: text.to_owned(), tokens: text.len(), cut: text.is_empty() }
+    Response { text: text.to_owned(), tokens: text.len(), prompt_tokens: 2 * text.len(), cut: text.is_empty() }
 }
 
 fn put(journal: &mut Journal, seed: u64, text: &str) -> Result<(), Error> {
@@ -93,7 +93,7 @@ fn a_batch_that_fails_or_is_cut_short_leaves_nothing() {
         .unwrap();
     drop(transaction);
     // A second call that cannot be written takes the first one with it.
-    let impossible = Response { text: String::new(), tokens: usize::MAX, cut: false };
+    let impossible = Response { text: String::new(), tokens: usize::MAX, prompt_tokens: 0, cut: false };
     let error = journal.put(&[(key(3), "", response("a")), (key(4), "", impossible)]).unwrap_err();
     assert!(chain(&error).contains("journal.sqlite"), "{}", chain(&error));
     drop(journal);
@@ -148,7 +148,7 @@ fn a_journal_from_a_later_version_is_refused() {
     journal.connection.pragma_update(None, "user_version", SCHEMA + 1).unwrap();
     drop(journal);
     let error = Journal::open(&path).unwrap_err();
-    assert!(matches!(error, Error::JournalSchema { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, Error::JournalSchema { found: 3, known: 2, .. }), "{error}");
     assert!(error.to_string().contains("journal.sqlite"), "{error}");
 }
 
@@ -228,7 +228,7 @@ proptest! {
     fn any_texts_survive(texts in prop::collection::vec(any::<String>(), 0..8), cut in any::<bool>()) {
         let mut journal = Journal::in_memory().unwrap();
         let responses: Vec<Response> =
-            texts.iter().map(|text| Response { text: text.clone(), tokens: text.len(), cut }).collect();
+            texts.iter().map(|text| Response { text: text.clone(), tokens: text.len(), prompt_tokens: 0, cut }).collect();
         let keys: Vec<CallKey> = (0..).take(texts.len()).map(key).collect();
         let calls: Vec<_> =
             keys.iter().zip(&responses).map(|(&key, response)| (key, response.text.as_str(), response.clone())).collect();

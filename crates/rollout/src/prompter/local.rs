@@ -46,7 +46,12 @@ impl<E: Engine> LocalPrompter<E> {
             instruction.render(&[("prompt", "x"), ("words", "1")])?;
         }
         let PrompterOptions { mode, temperature, max_tokens, word_limit, .. } = options;
-        Ok(LocalPrompter { model, temperature, max_tokens, task: Task::Rewrite { mode, word_limit, instruction, rails } })
+        Ok(LocalPrompter {
+            model,
+            temperature,
+            max_tokens,
+            task: Task::Rewrite { mode, word_limit, instruction, rails },
+        })
     }
 
     /// The target as a policy over responses, which is what RLHF trains: it reads the user's prompt as it is, and what it
@@ -89,7 +94,9 @@ impl<E: Engine> LocalPrompter<E> {
                 let content = mode.instruction(&shown, *word_limit)?;
                 self.model.render(&[Message { role: "user".to_owned(), content }])
             }
-            Task::Respond { system } => self.model.render(&with_system(system.as_deref(), record.prompt.with_text(prompt))),
+            Task::Respond { system } => {
+                self.model.render(&with_system(system.as_deref(), record.prompt.with_text(prompt)))
+            }
         }
     }
 

@@ -38,7 +38,10 @@ impl<E: Engine> Target for Echo<E> {
         let respond = |(index, call): (usize, &Call)| {
             let text = call.messages.last().map_or_else(String::new, |message| message.content.clone());
             let tokens = self.model.n_tokens(&text)?;
-            Ok(Answered { call: index, response: Response { text, tokens, cut: tokens >= self.max_tokens } })
+            Ok(Answered {
+                call: index,
+                response: Response { text, tokens, prompt_tokens: 0, cut: tokens >= self.max_tokens },
+            })
         };
         take(calls.iter().enumerate().map(respond).collect::<Result<_, Error>>()?)
     }

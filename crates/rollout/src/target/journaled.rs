@@ -64,9 +64,7 @@ impl<T: Target> Target for Journaled<T> {
             let entries: Vec<(CallKey, &str, Response)> = answered
                 .iter()
                 .zip(&requests)
-                .map(|(answered, request)| {
-                    (keys[missing[answered.call]], request.as_str(), answered.response.clone())
-                })
+                .map(|(answered, request)| (keys[missing[answered.call]], request.as_str(), answered.response.clone()))
                 .collect();
             journal.put(&entries)?;
             *n_answered += answered.len();

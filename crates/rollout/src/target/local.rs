@@ -110,6 +110,7 @@ impl<E: Engine> Target for LocalTarget<E> {
             let responses = samples.into_iter().flatten().map(|sample| Response {
                 text: self.model.text(&sample),
                 tokens: sample.tokens.len(),
+                prompt_tokens: 0,
                 cut: sample.finish == Finish::Length,
             });
             let first = chunk * CALLS_AT_ONCE;

@@ -95,7 +95,7 @@ impl Target for &mut Scripted {
         let answer = |call: &Call| {
             let n = call.messages.last().unwrap().content.matches(['e', 'a']).count();
             let digit = Generator::new(call.seed).bits() % 10;
-            Response { text: format!("{n}.{digit}"), tokens: 3, cut: false }
+            Response { text: format!("{n}.{digit}"), tokens: 3, prompt_tokens: 0, cut: false }
         };
         let answered = |(call, asked)| Answered { call, response: answer(asked) };
         take(calls.iter().enumerate().map(answered).collect())

@@ -144,7 +144,12 @@ impl Target for Answers {
         let answer = |call: &Call| {
             let rewrite = call.messages.last().unwrap().content.trim().to_owned();
             let index = WORDS.iter().position(|&word| word == rewrite).unwrap();
-            Response { text: REWARDS[draw(&PI_F[index], call.seed)].to_owned(), tokens: 1, cut: false }
+            Response {
+                text: REWARDS[draw(&PI_F[index], call.seed)].to_owned(),
+                tokens: 1,
+                prompt_tokens: 0,
+                cut: false,
+            }
         };
         let answered = |(call, asked)| Answered { call, response: answer(asked) };
         take(calls.iter().enumerate().map(answered).collect())

@@ -1,8 +1,8 @@
-//! `[reward.NAME]`.
+//! `[reward.NAME]`, and how several of them are mixed.
 
 use super::Absent::{Nothing, Refused, Value};
 use super::Kind::{Choice, Json, List, Name, OneOf, Table, Text};
-use super::{COUNT_OR_NONE, Field, field};
+use super::{COUNT, COUNT_OR_NONE, Field, POSITIVE, field};
 
 pub(super) const VERIFIERS: &[Field] = &[
     field("constraints", Table(CONSTRAINTS), Nothing, "The share of the record's constraints that the response meets."),
@@ -48,4 +48,32 @@ const LENGTH: &[Field] = &[
     field("unit", Choice(&["characters", "words", "lines"]), Refused, "What is counted."),
     field("at-least", COUNT_OR_NONE, Value("0"), "The least that will do."),
     field("at-most", COUNT_OR_NONE, Nothing, "The most that will do."),
+];
+
+pub(in crate::config) const MIX: &[Field] = &[
+    field(
+        "scale",
+        Choice(&["gains", "raw"]),
+        Value("'gains'"),
+        "`gains`: over the prompt as it is, in standard deviations of that; `raw`: as they are.",
+    ),
+    field("weights", Json, Value("{}"), "A number for each reward by its name; 1 for those that are not named."),
+    field("calibration-prompts", COUNT, Value("32"), "Training prompts on which the scale is measured."),
+    field("owa", Table(OWA), Nothing, "An ordered weighted average instead of a sum: what fares worst weighs most."),
+];
+
+const OWA: &[Field] = &[
+    field(
+        "fairness",
+        Choice(&["ex-post", "ex-ante"]),
+        Value("'ex-post'"),
+        "`ex-post`: within each answer; `ex-ante`: over all answers together.",
+    ),
+    field(
+        "weights",
+        Choice(&["gini", "worst", "mean"]),
+        Value("'gini'"),
+        "`gini`: falling evenly from the worst to the best; `worst`: the worst alone; `mean`: all alike.",
+    ),
+    field("smoothing", POSITIVE, Value("0.1"), "Gains closer than this weigh nearly alike."),
 ];

@@ -5,6 +5,8 @@ mod config;
 #[cfg(test)]
 mod data;
 #[cfg(test)]
+mod endpoint;
+#[cfg(test)]
 mod generate;
 #[cfg(test)]
 mod help;

@@ -306,3 +306,42 @@ fn headroom_is_told_from_training_prompts_and_kept_in_a_journal() {
     let again = go();
     assert_eq!((calls_told(&again), &again.stdout), ((0, 64), &first.stdout));
 }
+
+/// Fewer words, and a letter: rewards with a memory of earlier steps, which a kill must not wipe out.
+#[test]
+fn several_rewards_are_mixed_and_a_killed_run_weighs_them_as_before() {
+    let mixed = |home: &Path, kill: Option<Duration>| {
+        let config = config(home);
+        let text = std::fs::read_to_string(&config).unwrap();
+        let more = "[reward.contains]\nwanted = { texts = ['e'] }\n[reward-mix]\ncalibration-prompts = 4\n\
+                    [reward-mix.owa]\nfairness = 'ex-ante'\nsmoothing = 0.5\n[reward.length]";
+        std::fs::write(&config, text.replace("[reward.length]", more)).unwrap();
+        if let Some(moment) = kill {
+            let mut child = train(home, &config).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            std::thread::sleep(moment);
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let output = train(home, &config).output().unwrap();
+        assert!(output.status.success(), "{}", told(&output, home));
+        outcome(home)
+    };
+    let whole = tempfile::tempdir().unwrap();
+    let started = std::time::Instant::now();
+    let expected = mixed(whole.path(), None);
+    let takes = started.elapsed();
+    let rewards = expected.1.rewards.as_ref().unwrap();
+    assert_eq!(rewards.names, ["contains", "length"]);
+    assert_eq!(rewards.arms["trained"].means.len(), 2);
+    assert!(expected.1.parts.contains_key("length") && expected.1.parts.contains_key("contains"));
+    for part in 1..=4 {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(mixed(home.path(), Some(takes * part / 5)), expected, "killed after {part} fifths");
+    }
+    // The same rewards by the same weights, from the checkpoint and the journal.
+    let mut eval = align_pro(whole.path(), ["eval"]);
+    let output = eval.arg(whole.path().join("run")).args(["--json", "--threads", "1"]).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output, whole.path()));
+    let again: Evaluation = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((again.arms, again.rewards), (expected.1.arms, expected.1.rewards));
+}

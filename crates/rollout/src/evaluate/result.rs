@@ -114,6 +114,15 @@ pub struct WinRateResult {
     pub interval: [f64; 2],
     /// Share of prompts on which both did equally well.
     pub ties: f64,
+    /// The chance of wins and losses as uneven as these, or more so, if each were as likely: the exact two-sided sign test.
+    /// For rewards of 0 and 1 and one response a prompt it is McNemar's.
+    #[serde(default = "no_evidence")]
+    pub p_value: f64,
+}
+
+/// Of results from before it was computed.
+fn no_evidence() -> f64 {
+    1.0
 }
 
 /// The mean of a part of the reward.

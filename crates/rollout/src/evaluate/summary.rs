@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use theory::{
-    Bootstrap, Interval, bca_bootstrap, paired_bootstrap, sample_variance_parts, studentised_bootstrap, win_rate,
+    Bootstrap, Interval, bca_bootstrap, paired_bootstrap, sample_variance_parts, sign_test, studentised_bootstrap,
+    win_rate,
 };
 
 use super::rewards::each_reward;
@@ -170,8 +171,10 @@ fn wins(trained: &[f64], other: &[f64]) -> Result<WinRateResult, Error> {
         trained.iter().zip(other).filter(|(one, other)| one.total_cmp(other) == wanted).count() as u64
     };
     use std::cmp::Ordering::{Equal, Greater, Less};
-    let rate = win_rate(count(Greater), count(Equal), count(Less), LEVEL).map_err(statistic("the win rate"))?;
-    Ok(WinRateResult { mean: rate.rate, interval: ends(rate.interval), ties: rate.ties })
+    let (wins, losses) = (count(Greater), count(Less));
+    let rate = win_rate(wins, count(Equal), losses, LEVEL).map_err(statistic("the win rate"))?;
+    let p_value = sign_test(wins, losses);
+    Ok(WinRateResult { mean: rate.rate, interval: ends(rate.interval), ties: rate.ties, p_value })
 }
 
 fn add_parts(arm: &str, prompts: &[EvaluatedPrompt], parts: &mut BTreeMap<String, BTreeMap<String, PartMean>>) {

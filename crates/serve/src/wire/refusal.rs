@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -18,7 +18,8 @@ pub(crate) struct Refusal {
     /// The field of the request that is wrong.
     field: Option<String>,
     message: String,
-    header: Option<(HeaderName, HeaderValue)>,
+    /// Its name in lower case, and its value.
+    header: Option<(&'static str, &'static str)>,
 }
 
 /// Characters of what a client sent that are repeated to it.
@@ -30,7 +31,7 @@ impl Refusal {
         Refusal { status, kind, code: code.into(), field: None, message, header: None }
     }
 
-    fn with(self, name: HeaderName, value: HeaderValue) -> Refusal {
+    fn with(self, name: &'static str, value: &'static str) -> Refusal {
         Refusal { header: Some((name, value)), ..self }
     }
 
@@ -73,8 +74,7 @@ impl Refusal {
 
     pub(crate) fn wrong_key() -> Refusal {
         let message = "a valid key is needed, as `authorization: Bearer KEY`".to_owned();
-        Refusal::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
-            .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        Refusal::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message).with("www-authenticate", "Bearer")
     }
 
     pub(crate) fn no_such_path(path: &str) -> Refusal {
@@ -93,13 +93,12 @@ impl Refusal {
     pub(crate) fn wrong_method(allowed: Method) -> Refusal {
         let message = format!("only {allowed} is allowed here");
         let header = if allowed == Method::POST { "POST" } else { "GET" };
-        Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
-            .with(ALLOW, HeaderValue::from_static(header))
+        Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).with("allow", header)
     }
 
     pub(crate) fn slow_body() -> Refusal {
         Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time".to_owned())
-            .with(CONNECTION, HeaderValue::from_static("close"))
+            .with("connection", "close")
     }
 
     pub(crate) fn cut_body() -> Refusal {
@@ -108,14 +107,13 @@ impl Refusal {
 
     pub(crate) fn long_body(longest: usize) -> Refusal {
         let message = format!("the body has more than {longest} bytes");
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
-            .with(CONNECTION, HeaderValue::from_static("close"))
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message).with("connection", "close")
     }
 
     pub(crate) fn busy(max_waiting: usize) -> Refusal {
         let message = format!("{max_waiting} requests are waiting already");
         let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message);
-        Refusal { kind: "rate_limit_error", ..refusal }.with(RETRY_AFTER, HeaderValue::from_static("1"))
+        Refusal { kind: "rate_limit_error", ..refusal }.with("retry-after", "1")
     }
 
     pub(crate) fn stopping() -> Refusal {
@@ -140,8 +138,8 @@ impl Refusal {
         let error = json!({ "message": message, "type": kind, "param": field, "code": code });
         let mut response = json_response(&json!({ "error": error }));
         *response.status_mut() = self.status;
-        if let Some((name, value)) = &self.header {
-            response.headers_mut().insert(name, value.clone());
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         response
     }

@@ -171,7 +171,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "VAR")]
     pub(crate) api_key_env: Option<String>,
     /// Requests that may wait; more are told to come back later
-    #[arg(long, default_value = "256", value_name = "N", value_parser = at_most::<65536>)]
+    #[arg(long, default_value = "256", value_name = "N", value_parser = at_most::<1024>)]
     pub(crate) max_waiting: NonZeroUsize,
     #[command(flatten)]
     pub(crate) engine: EngineFlags,

@@ -264,7 +264,7 @@ fn signals_end_it_cleanly() {
         let mut server = Server::start(&[]);
         let idle = server.send("");
         let waiting = server.send(&post(
-            &json!({ "model": "model", "n": 64, "max_tokens": 200,
+            &json!({ "model": "model", "n": 64, "max_tokens": 100,
             "messages": [{ "role": "user", "content": "x" }] })
             .to_string(),
             "",

@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Report(Report),
     /// What this machine offers, and what is missing
     Doctor(Doctor),
-    /// Language models: list, fetch, look at, sample from, score with
+    /// Language models: list, fetch, look at, sample from, score with, serve
     #[command(subcommand)]
     Model(ModelCommand),
     /// Prompts: make them
@@ -69,6 +69,13 @@ pub(crate) enum ModelCommand {
     Score(Score),
     /// Sample or decode text
     Generate(Box<Generate>),
+    /// Answer OpenAI-compatible requests over HTTP
+    ///
+    /// POST /v1/chat/completions, GET /v1/models and GET /health, until Ctrl-C or SIGTERM: then what is being generated is
+    /// finished, and the exit code is 0. What waits is generated together; the same seed gives the same text whatever else
+    /// is asked. A streamed answer comes as one chunk for each choice, once all of them are finished. A base model
+    /// continues the texts of the messages.
+    Serve(Box<Serve>),
 }
 
 #[derive(Debug, Args)]
@@ -146,6 +153,26 @@ pub(crate) struct Generate {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) sampling: SamplingFlags,
+    #[command(flatten)]
+    pub(crate) engine: EngineFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// A name from `model list`, hf:ORG/REPO, a GGUF file or a safetensors folder
+    pub(crate) model: String,
+    /// The address, or a name of it, to listen on
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) host: String,
+    /// The port to listen on; 0 takes a free one, and the line on standard error says which
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// The environment variable with the key that clients must send; without it everyone is let in
+    #[arg(long, value_name = "VAR")]
+    pub(crate) api_key_env: Option<String>,
+    /// Requests that may wait; more are told to come back later
+    #[arg(long, default_value = "256", value_name = "N", value_parser = at_most::<1024>)]
+    pub(crate) max_waiting: NonZeroUsize,
     #[command(flatten)]
     pub(crate) engine: EngineFlags,
 }

@@ -70,6 +70,8 @@ pub(crate) enum Failure {
     Gate,
     #[error("the model `{model}` has no chat template")]
     NoTemplate { model: String },
+    #[error("the environment variable `{variable}` holds no key")]
+    NoKey { variable: String },
 }
 
 /// What is wrong with a line of JSON.
@@ -124,6 +126,7 @@ impl Failure {
             Failure::NotAnOracle { .. } => {
                 "an oracle is a run of the same configuration with `--set train.what=target`"
             }
+            Failure::NoKey { .. } => "set it to the key that clients are to send, or leave out `--api-key-env`",
             Failure::NoPrompts { .. } => {
                 "give more prompts, or lower `data.held-out-share` and `data.validation-share`; `align-pro data synth \
                  constraints` makes some"
@@ -177,7 +180,8 @@ fn hint_of(error: &anyhow::Error) -> Option<String> {
             .downcast_ref::<Failure>()
             .and_then(Failure::hint)
             .or_else(|| cause.downcast_ref::<lab::ObjectiveProblem>().and_then(lab::ObjectiveProblem::hint))
-            .or_else(|| endpoint_error(cause).and_then(hint_of_endpoint)),
+            .or_else(|| endpoint_error(cause).and_then(hint_of_endpoint))
+            .or_else(|| cause.downcast_ref().and_then(hint_of_server)),
     })
 }
 
@@ -200,6 +204,13 @@ fn hint_of_endpoint(error: &endpoint::Error) -> Option<String> {
                 .to_owned(),
         ),
         _ => error.hint(),
+    }
+}
+
+fn hint_of_server(error: &serve::Error) -> Option<String> {
+    match error {
+        serve::Error::Listen { .. } => Some("`--port 0` takes a free port".to_owned()),
+        serve::Error::Start { .. } | serve::Error::EngineGone => None,
     }
 }
 

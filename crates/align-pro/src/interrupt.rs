@@ -51,6 +51,15 @@ impl Interrupt {
     }
 }
 
+/// A flag that SIGTERM sets from here on, instead of ending the process. Only Unix has that signal.
+pub(crate) fn terminations() -> Arc<AtomicBool> {
+    let terminated = Arc::default();
+    // Where it cannot be listened to, it still ends the process, in the system's own way.
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&terminated));
+    terminated
+}
+
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
         self.0.held.fetch_sub(1, Ordering::SeqCst);

@@ -85,6 +85,11 @@ impl<E: Engine> LocalModel<E> {
         self.parts.tokenizer.decode(&sample.tokens)
     }
 
+    /// One token for people to see.
+    pub fn token_text(&self, token: Token) -> String {
+        self.parts.tokenizer.token_text(token).unwrap_or_default()
+    }
+
     /// An engine's error, with the model's name.
     pub fn failed(&self, source: lm::Error) -> Error {
         Error::Model { model: self.parts.name.clone(), source: Box::new(source) }

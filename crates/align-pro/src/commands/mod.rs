@@ -13,6 +13,7 @@ mod quickstart;
 mod report;
 mod rewrite;
 mod score;
+mod serve;
 mod show;
 mod train;
 
@@ -47,5 +48,6 @@ pub(crate) fn run(command: Command, session: &Session, output: &mut Output) -> a
         Command::Model(ModelCommand::Show(arguments)) => show::run(&arguments, session, output),
         Command::Model(ModelCommand::Score(arguments)) => score::run(&arguments, session, output),
         Command::Model(ModelCommand::Generate(arguments)) => generate::run(&arguments, session, output),
+        Command::Model(ModelCommand::Serve(arguments)) => serve::run(&arguments, session),
     }
 }

@@ -9,7 +9,7 @@ use crate::support::{align_pro, tell, told};
 fn help_texts() {
     insta::assert_snapshot!("help", tell(["--help"]));
     insta::assert_snapshot!("help_model", tell(["model", "--help"]));
-    for command in ["list", "pull", "show", "score", "generate"] {
+    for command in ["list", "pull", "show", "score", "generate", "serve"] {
         insta::assert_snapshot!(format!("help_model_{command}"), tell(["model", command, "--help"]));
     }
 }

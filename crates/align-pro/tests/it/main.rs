@@ -22,6 +22,9 @@ mod runs;
 #[cfg(test)]
 mod score;
 #[cfg(test)]
+#[cfg(unix)]
+mod serve;
+#[cfg(test)]
 mod show;
 #[cfg(test)]
 mod support;

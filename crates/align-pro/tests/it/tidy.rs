@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use crate::support::repository;
 
 /// Which crate may use which. A new edge is a decision: it belongs into ARCHITECTURE.md first.
-const EDGES: [(&str, &[&str]); 8] = [
-    ("align-pro", &["endpoint", "lm", "objective", "rollout", "theory", "train"]),
+const EDGES: [(&str, &[&str]); 9] = [
+    ("align-pro", &["endpoint", "lm", "objective", "rollout", "serve", "theory", "train"]),
     ("endpoint", &[]),
     ("kernel", &[]),
     ("lm", &["kernel"]),
     ("objective", &[]),
     ("rollout", &["endpoint", "lm", "objective", "theory"]),
+    ("serve", &["lm", "rollout"]),
     ("theory", &["objective"]),
     ("train", &["lm", "objective", "rollout", "theory"]),
 ];

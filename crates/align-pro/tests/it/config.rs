@@ -89,7 +89,16 @@ fn mistakes() {
         ("unknown table", edited("[optimizer]", "[optimiser]")),
         ("unknown key", edited("learning-rate", "learning_rte")),
         ("key of another table", edited("group-size = 4", "prompts-per-step = 4")),
-        ("two rewards", edited("[reward.constraints]", "[reward.length]\nunit = 'words'\n[reward.constraints]")),
+        (
+            "weight of no reward",
+            edited("[reward.constraints]", "[reward-mix]\nweights = { length = 2 }\n[reward.constraints]"),
+        ),
+        ("average of one reward", edited("[reward.constraints]", "[reward-mix.owa]\n[reward.constraints]")),
+        (
+            "two targets",
+            edited("[reward.constraints]", "[target.openai]\nbase-url = 'http://a'\nmodel = 'm'\n[reward.constraints]"),
+        ),
+        ("budget of a local target", edited("[reward.constraints]", "[budget]\nmax-calls = 9\n[reward.constraints]")),
         ("reward of the old shape", edited("[reward.constraints]", "[reward.verifier]\nkind = 'constraints'")),
         ("key twice", edited("seed = 7", "seed = 7\nseed = 8")),
         ("text for a number", edited("steps = 100", "steps = '100'")),

@@ -28,7 +28,7 @@ lora = {{ rank = 2, alpha = 4 }}
 model = "{model}"
 max-tokens = 8
 [reward.length]
-unit = "words"
+unit = "characters"
 at-most = 3
 [data.constraints]
 train = 24

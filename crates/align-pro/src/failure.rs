@@ -128,8 +128,8 @@ impl Failure {
             }
             Failure::NoKey { .. } => "set it to the key that clients are to send, or leave out `--api-key-env`",
             Failure::NoPrompts { .. } => {
-                "give more prompts, or lower `data.held-out-share` and `data.validation-share`; `align-pro data synth \
-                 constraints` makes some"
+                "give more prompts (`align-pro data synth constraints` makes some); `data.held-out-share` and \
+                 `data.validation-share` say how many of them are set aside"
             }
             Failure::Gate | Failure::Interrupted => return None,
         };

@@ -8,14 +8,26 @@ use crate::Error;
 
 /// Write `bytes` to `path` so that a reader, or a crash at any moment, sees the old file or the new one and nothing in
 /// between: a temporary file beside it, fsync, rename, and fsync of the folder.
+///
+/// Links are followed. What is there and is not a file (a device, a pipe) cannot be replaced so, and is written to.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let temporary = temporary_beside(path);
-    let written = write_and_rename(&temporary, path, bytes);
+    let failed = |source| Error::Write { path: path.to_owned(), source };
+    let place = match fs::metadata(path) {
+        Ok(there) if !there.is_file() && !there.is_dir() => return write_into(path, bytes).map_err(failed),
+        Ok(_) => fs::canonicalize(path).map_err(failed)?,
+        Err(_) => path.to_owned(),
+    };
+    let temporary = temporary_beside(&place);
+    let written = write_and_rename(&temporary, &place, bytes);
     if written.is_err() {
         // The first error is the one to report; a temporary file that cannot be removed does no harm.
         let _ = fs::remove_file(&temporary);
     }
-    written.map_err(|source| Error::Write { path: path.to_owned(), source })
+    written.map_err(failed)
+}
+
+fn write_into(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    fs::OpenOptions::new().write(true).open(path)?.write_all(bytes)
 }
 
 fn write_and_rename(temporary: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -53,6 +65,20 @@ mod tests {
         write_atomically(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_devices_stay_devices() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write_atomically(&link, b"new").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        write_atomically(Path::new("/dev/null"), b"gone").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
     if held_out.is_empty() {
         return Err(Failure::NoPrompts { purpose: "evaluate on" }.into());
     }
+    prompts::check(&plan, &held_out)?;
     let journal = folder.as_ref().map_or_else(Journal::in_memory, |folder| Journal::open(&folder.journal()))?;
     let mut world = world::load(&plan, journal, &arguments.threads, session)?;
     let held_out = world.fitting_alone("held-out", held_out, &plan.target)?;

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use rollout::data::synth::{SynthOptions, SynthSplit, constraint_prompts};
 use rollout::data::{ReadOptions, Record, read_records, split_by_text};
+use rollout::reward::{Exchange, Verify};
 
 use crate::config::data::{HeldOutPrompts, TrainPrompts};
 use crate::config::plan::Plan;
@@ -62,6 +63,19 @@ pub(crate) fn read(file: &std::path::Path, plan: &Plan) -> anyhow::Result<Vec<Re
         say(format_args!("warning: `{}`, {row}; the row is left out", file.display()));
     }
     Ok(loaded.records)
+}
+
+/// That every reward finds in every prompt's record what it needs: a run must not end in the middle for a row.
+pub(crate) fn check<'a>(plan: &Plan, records: impl IntoIterator<Item = &'a Record>) -> anyhow::Result<()> {
+    for record in records {
+        let prompt = record.prompt.text();
+        let nothing = Exchange { prompt, rewrite: prompt, response: "", record };
+        for reward in &plan.reward.0 {
+            let cannot = || format!("the reward `{}` cannot judge the responses to every prompt", reward.name());
+            reward.verify(&nothing).with_context(cannot)?;
+        }
+    }
+    Ok(())
 }
 
 fn make(n: usize, types: &[String], split: SynthSplit, seed: u64) -> anyhow::Result<Vec<Record>> {

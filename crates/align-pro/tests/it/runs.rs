@@ -345,3 +345,30 @@ fn several_rewards_are_mixed_and_a_killed_run_weighs_them_as_before() {
     let again: Evaluation = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((again.arms, again.rewards), (expected.1.arms, expected.1.rewards));
 }
+
+/// A row that a reward cannot judge is found before anything is begun, not when its turn comes.
+#[test]
+fn a_row_without_what_the_reward_needs_is_refused_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let config = config(home.path());
+    let rows: String = (0..12)
+        .map(|row| match row {
+            7 => "{\"prompt\": \"p7\"}\n".to_owned(),
+            _ => format!("{{\"prompt\": \"p{row}\", \"answer\": \"yes\"}}\n"),
+        })
+        .collect();
+    std::fs::write(home.path().join("rows.jsonl"), rows).unwrap();
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text
+        .replace("[reward.length]\nunit = \"characters\"\nat-most = 3", "[reward.exact-match]\nfield = \"answer\"")
+        .replace(
+            "[data.constraints]\ntrain = 24\nheld-out = 6\ntypes = [\"punctuation:no_comma\"]",
+            "[data]\ntrain = \"rows.jsonl\"",
+        );
+    std::fs::write(&config, text).unwrap();
+    let output = train(home.path(), &config).output().unwrap();
+    let said = told(&output, home.path());
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("`exact-match` cannot judge") && said.contains("`line 8`, field `answer`"), "{said}");
+    assert!(!home.path().join("run").exists());
+}

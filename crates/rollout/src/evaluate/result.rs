@@ -101,7 +101,7 @@ pub struct Gain {
     pub mean: f64,
     /// Its 95 % interval.
     pub interval: [f64; 2],
-    /// Whether the interval leaves out 0.
+    /// Whether the interval leaves out 0, with at least six prompts.
     pub significant: bool,
 }
 

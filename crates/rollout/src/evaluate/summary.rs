@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use theory::{
-    Bootstrap, Interval, bca_bootstrap, paired_bootstrap, sample_variance_parts, sign_test, studentised_bootstrap,
-    win_rate,
+    Bootstrap, Interval, bca_bootstrap, paired_bootstrap, sample_variance_parts, sign_test, student_interval,
+    studentised_bootstrap, win_rate,
 };
 
 use super::rewards::each_reward;
@@ -16,6 +16,13 @@ use crate::Error;
 
 /// Confidence level of every interval.
 const LEVEL: f64 = 0.95;
+
+/// With fewer prompts, resamples of them repeat each other, and intervals are Student's.
+const FEW: usize = 20;
+
+/// With fewer prompts nothing is significant: were gains and losses as likely as each other, five would all be gains, or all
+/// losses, one time in sixteen.
+const FEWEST: usize = 6;
 
 /// The arm that the others are compared with; without it, the oracle is.
 const TRAINED: &str = "trained";
@@ -61,7 +68,11 @@ pub fn interval_of(figures: &[f64]) -> Result<(f64, [f64; 2]), Error> {
     if let [only] = figures {
         return Ok((*only, [*only, *only]));
     }
-    let estimate = studentised_bootstrap(figures, bootstrap()).map_err(statistic("the mean reward"))?;
+    let estimate = match figures.len() < FEW {
+        true => student_interval(figures, LEVEL),
+        false => studentised_bootstrap(figures, bootstrap()),
+    };
+    let estimate = estimate.map_err(statistic("the mean reward"))?;
     Ok((estimate.value, ends(estimate.interval)))
 }
 
@@ -141,8 +152,15 @@ fn rails(prompts: &[EvaluatedPrompt]) -> BTreeMap<String, f64> {
 }
 
 fn gain(trained: &[f64], other: &[f64]) -> Result<Gain, Error> {
-    let estimate = paired_bootstrap(trained, other, bootstrap()).map_err(statistic("the gain"))?;
-    let significant = !estimate.interval.contains(0.0);
+    let estimate = match trained.len() < FEW {
+        true => {
+            let gains: Vec<f64> = trained.iter().zip(other).map(|(trained, other)| trained - other).collect();
+            student_interval(&gains, LEVEL)
+        }
+        false => paired_bootstrap(trained, other, bootstrap()),
+    };
+    let estimate = estimate.map_err(statistic("the gain"))?;
+    let significant = trained.len() >= FEWEST && !estimate.interval.contains(0.0);
     Ok(Gain { mean: estimate.value, interval: ends(estimate.interval), significant })
 }
 

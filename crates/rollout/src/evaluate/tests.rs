@@ -186,3 +186,16 @@ fn the_share_of_the_oracle_s_gain_is_told_where_there_is_one() {
     let alone = summarise(&[rewarded("naive", &naive), rewarded("oracle", &plus(0.2))], &[], about()).unwrap();
     assert_eq!(alone.gain.keys().collect::<Vec<_>>(), ["vs_naive"], "without a prompter the oracle is compared");
 }
+
+#[test]
+fn a_handful_of_prompts_proves_nothing() {
+    let compared = |naive: &[f64], trained: &[f64]| {
+        summarise(&[rewarded("naive", naive), rewarded("trained", trained)], &[], about()).unwrap().gain["vs_naive"]
+    };
+    let two = compared(&[0.0, 0.5], &[0.0, 1.0]);
+    assert!(!two.significant && two.interval[0] < 0.0 && two.interval[1] > 0.5, "{two:?}");
+    // Alike, so that the interval has no width, and still too few.
+    assert!(!compared(&[0.0; 5], &[1.0; 5]).significant);
+    assert!(compared(&[0.0; 6], &[1.0; 6]).significant);
+    assert!(compared(&[0.0; 30], &[1.0; 30]).significant);
+}

@@ -42,6 +42,14 @@ impl LengthUnit {
             LengthUnit::Lines => text.lines().filter(|line| !line.trim().is_empty()).count(),
         }
     }
+
+    fn name(self) -> &'static str {
+        match self {
+            LengthUnit::Characters => "characters",
+            LengthUnit::Words => "words",
+            LengthUnit::Lines => "lines",
+        }
+    }
 }
 
 impl Verify for Length {
@@ -52,7 +60,7 @@ impl Verify for Length {
             _ if length < self.at_least => length as f64 / self.at_least as f64,
             _ => 1.0,
         };
-        Ok(Score { value, parts: vec![Part { name: "length".into(), value: length as f64 }] })
+        Ok(Score { value, parts: vec![Part { name: self.unit.name().into(), value: length as f64 }] })
     }
 }
 

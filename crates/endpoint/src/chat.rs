@@ -77,12 +77,13 @@ impl ChatRequest {
     }
 
     /// Tokens of the messages, at four characters a token: for endpoints that do not count.
-    pub(crate) fn estimated_tokens(&self) -> u64 {
+    pub fn estimated_tokens(&self) -> u64 {
         self.messages.iter().map(|message| estimated_tokens(&message.content)).sum()
     }
 }
 
-pub(crate) fn estimated_tokens(text: &str) -> u64 {
+/// Tokens of a text, at four characters a token: for endpoints that do not count.
+pub fn estimated_tokens(text: &str) -> u64 {
     text.chars().count().div_ceil(4) as u64
 }
 

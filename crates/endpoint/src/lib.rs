@@ -46,7 +46,7 @@ mod statistics;
 mod wire;
 
 pub use budget::{Budget, Limit, Spent};
-pub use chat::{ChatMessage, ChatRequest, ChatResponse, Choice, Finish, Usage};
+pub use chat::{ChatMessage, ChatRequest, ChatResponse, Choice, Finish, Usage, estimated_tokens};
 pub use client::Client;
 pub use error::Error;
 pub use options::{ApiKey, EndpointOptions};

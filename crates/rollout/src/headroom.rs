@@ -110,7 +110,7 @@ pub fn headroom(naive: &[EvaluatedPrompt], reference: &[EvaluatedPrompt], lambda
     let (n_rewrites, n_responses) = reference.first().map_or((0, 0), |prompt| {
         (prompt.rewrites.len(), prompt.rewrites.first().map_or(0, |rewrite| rewrite.responses.len()))
     });
-    let rewards: Vec<Vec<Vec<f64>>> = reference.iter().map(rewards_of).collect();
+    let rewards: Vec<Vec<Vec<f64>>> = reference.iter().map(EvaluatedPrompt::rewards).collect();
     let parts = sample_variance_parts_unbiased(&rewards).map_err(failed)?;
     let mut strengths: Vec<f64> = STRENGTHS.into_iter().chain((lambda > 0.0).then_some(lambda)).collect();
     strengths.sort_by(f64::total_cmp);
@@ -189,7 +189,7 @@ fn prompter(samples: &[Samples], lambda: f64) -> Result<PrompterHeadroom, Error>
 }
 
 fn target(naive: &[EvaluatedPrompt], beta: f64) -> Result<TargetHeadroom, Error> {
-    let rewards: Vec<Vec<f64>> = naive.iter().map(|prompt| rewards_of(prompt).concat()).collect();
+    let rewards: Vec<Vec<f64>> = naive.iter().map(|prompt| prompt.rewards().concat()).collect();
     let tilted = rewards.iter().map(|rewards| estimate_tilted(rewards, beta, LEVEL).map_err(failed));
     let tilted = tilted.collect::<Result<Vec<_>, Error>>()?;
     let before = naive.iter().map(EvaluatedPrompt::mean_reward);
@@ -208,14 +208,8 @@ fn is_enough(effective: f64, drawn: usize) -> bool {
     effective >= ENOUGH_SAMPLES.min(drawn as f64 / 4.0)
 }
 
-fn rewards_of(prompt: &EvaluatedPrompt) -> Vec<Vec<f64>> {
-    let rewards = |rewrite: &EvaluatedRewrite| rewrite.responses.iter().map(|response| response.reward).collect();
-    prompt.rewrites.iter().map(rewards).collect()
-}
-
 fn over_prompts(figures: impl Iterator<Item = f64>) -> Result<MeanResult, Error> {
-    let (mean, interval) = interval_of(&figures.collect::<Vec<_>>())?;
-    Ok(MeanResult { mean, interval })
+    interval_of(&figures.collect::<Vec<_>>())
 }
 
 fn mean(figures: impl ExactSizeIterator<Item = f64>) -> f64 {

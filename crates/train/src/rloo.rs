@@ -16,6 +16,7 @@ use objective::{
     Advantage, BatchSize, PolicyMetrics, Rewrite, leave_one_out, policy_loss, rloo as objective_rloo, shape_reward,
 };
 use rollout::event::Metric;
+use rollout::prompter::Written;
 
 use crate::Error;
 use crate::batch::Batch;
@@ -76,7 +77,7 @@ fn advantages(batch: &Batch<'_>, reference: &[Vec<Vec<f64>>], lambda: f64) -> Re
             .iter()
             .zip(reference)
             .map(|(rollout, reference)| {
-                let sampled: f64 = Batch::sampled_token_logps(rollout).iter().map(|&logp| f64::from(logp)).sum();
+                let sampled = rollout.rewrite.written.as_ref().map_or(0.0, Written::logp);
                 shape_reward(rollout.reward, sampled, reference.iter().sum(), lambda)
             })
             .collect();

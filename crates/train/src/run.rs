@@ -7,7 +7,7 @@ use lm::{
     clip_by_global_norm, derive_seed,
 };
 use rollout::data::{Record, stable_hash};
-use rollout::evaluate::{Arm, Draw, EvaluatedPrompt, evaluate, interval_of};
+use rollout::evaluate::{Arm, Draw, EvaluatedPrompt, MeanResult, evaluate, interval_of};
 use rollout::event::{Event, EventLog, EventSink, FinishReason, Seconds, StepDone};
 use rollout::prompter::{LocalPrompter, RewriteJob};
 use rollout::reward::Score;
@@ -259,7 +259,7 @@ impl<'a, E: Engine> Run<'a, E> {
             Arm { name: "validation".to_owned(), prompter: &mut prompter, draw: Draw::Rewrites(1), reference: None };
         let tried = evaluate(&mut arm, self.validation, &mut self.environment, self.seed, &mut |_| {})?;
         let rewards: Vec<f64> = tried.iter().map(EvaluatedPrompt::mean_reward).collect();
-        let (reward, interval) = interval_of(&rewards)?;
+        let MeanResult { mean: reward, interval } = interval_of(&rewards)?;
         let best = state.best.is_none_or(|best| reward > best.reward);
         if best {
             state.best = Some(Best { step: state.step, reward });

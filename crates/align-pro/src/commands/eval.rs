@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use lm::Lora;
+use rollout::data::Record;
 use rollout::journal::Journal;
 
 use super::Session;
@@ -26,13 +27,16 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
         None => config::load(&arguments.run, &arguments.sets)?.1,
     };
     let held_out = match &arguments.data {
-        Some(file) => prompts::read(file, &plan)?.into_iter().take(plan.eval.prompts).collect(),
+        Some(file) => {
+            let records: Vec<Record> = prompts::read(file, &plan)?.into_iter().take(plan.eval.prompts).collect();
+            prompts::check(&plan, &records)?;
+            records
+        }
         None => prompts::load(&plan)?.held_out,
     };
     if held_out.is_empty() {
         return Err(Failure::NoPrompts { purpose: "evaluate on" }.into());
     }
-    prompts::check(&plan, &held_out)?;
     let journal = folder.as_ref().map_or_else(Journal::in_memory, |folder| Journal::open(&folder.journal()))?;
     let mut world = world::load(&plan, journal, &arguments.threads, session)?;
     let held_out = world.fitting_alone("held-out", held_out, &plan.target)?;

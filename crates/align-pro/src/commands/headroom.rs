@@ -22,7 +22,6 @@ pub(super) fn run(arguments: &Arguments, session: &Session, output: &mut Output)
     plan.train.what = What::Prompter;
     // Of the prompts that training sees: those held out stay unseen until a trained prompter is measured on them.
     let records = prompts::load(&plan)?.train;
-    prompts::check(&plan, &records)?;
     let journal = arguments.journal.as_deref().map_or_else(Journal::in_memory, Journal::open)?;
     let mut world = world::load(&plan, journal, &arguments.threads, session)?;
     let records: Vec<Record> =

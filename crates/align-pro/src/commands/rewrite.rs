@@ -6,7 +6,7 @@ use anyhow::Context;
 use lm::derive_seed;
 use rollout::data::{Prompt, Record};
 use rollout::journal::Journal;
-use rollout::prompter::{Prompter, Rewrite as Rewritten, RewriteJob};
+use rollout::prompter::{Prompter, Rewrite as Rewritten, RewriteJob, Written};
 use serde::Serialize;
 
 use super::Session;
@@ -91,12 +91,13 @@ fn prompts(arguments: &Rewrite) -> anyhow::Result<Vec<Record>> {
 
 fn told(rewrite: Rewritten) -> ToldRewrite {
     let findings = rewrite.guarded.findings.iter().map(|finding| finding.rail().name()).collect();
+    let logp = rewrite.written.as_ref().map_or(0.0, Written::logp);
     let (written, tokens, token_logps) =
         rewrite.written.map_or_else(Default::default, |written| (written.text, written.tokens, written.token_logps));
     ToldRewrite {
         rewrite: rewrite.guarded.rewrite,
         written,
-        logp: token_logps.iter().map(|&logp| f64::from(logp)).sum(),
+        logp,
         tokens,
         token_logps,
         findings,

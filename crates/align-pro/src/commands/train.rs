@@ -40,7 +40,6 @@ pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &
     let &Request { written, plan, path, threads } = request;
     let clock = Instant::now();
     let prompts = prompts::load(plan)?;
-    prompts::check(plan, [&prompts.train, &prompts.validation, &prompts.held_out].into_iter().flatten())?;
     let folder = RunFolder::begin(path, written, plan)?;
     let mut world = world::load(plan, Journal::open(&folder.journal())?, threads, session)?;
     let prompts = world.fitting(prompts, &plan.target)?;

@@ -42,7 +42,6 @@ pub(crate) fn run(
     output: &mut Output,
 ) -> anyhow::Result<()> {
     let loaded = prompts::load(plan)?;
-    prompts::check(plan, [&loaded.train, &loaded.validation, &loaded.held_out].into_iter().flatten())?;
     let mut world = world::load(plan, Journal::in_memory()?, threads, session)?;
     let (responses_a_rewrite, most) = (plan.target.responses() as u64, plan.target.max_tokens() as u64);
     let group = plan.method.group_size();

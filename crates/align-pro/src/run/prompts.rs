@@ -52,6 +52,7 @@ pub(crate) fn load(plan: &Plan) -> anyhow::Result<Prompts> {
     if plan.schedule.validate_every > 0 && validation.is_empty() {
         return Err(Failure::NoPrompts { purpose: "validate on" }.into());
     }
+    check(plan, [&train, &validation, &held_out].into_iter().flatten())?;
     Ok(Prompts { train, validation, held_out })
 }
 

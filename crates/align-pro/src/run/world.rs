@@ -54,11 +54,13 @@ struct LocalWorld {
 pub(crate) fn load(plan: &Plan, journal: Journal, threads: &ThreadFlags, session: &Session) -> anyhow::Result<World> {
     let tape_budget = plan.schedule.activation_memory << 20;
     let load = |name: &str, precision: PrecisionName| load_model(name, precision.into(), tape_budget, threads, session);
-    let local = match &plan.target {
+    let (local, target): (_, Box<dyn Target>) = match &plan.target {
         TargetPlan::Local(target) => {
-            Some(LocalWorld { model: load(&target.model, target.precision)?, options: TargetOptions::from(target) })
+            let (model, options) = (load(&target.model, target.precision)?, TargetOptions::from(target));
+            let frozen = LocalTarget::new(Rc::clone(&model), options.clone());
+            (Some(LocalWorld { model, options }), Box::new(frozen))
         }
-        TargetPlan::Openai(_) => None,
+        TargetPlan::Openai(target) => (None, Box::new(endpoint_target(target, &plan.budget, &journal)?)),
     };
     let is_shared = matches!(&plan.target, TargetPlan::Local(target)
         if target.model == plan.prompter.model && target.precision == plan.prompter.precision);
@@ -69,13 +71,6 @@ pub(crate) fn load(plan: &Plan, journal: Journal, threads: &ThreadFlags, session
             let model = shared.map_or_else(|| load(&plan.prompter.model, plan.prompter.precision), Ok)?;
             LocalPrompter::new(model, PrompterOptions::from(&plan.prompter), plan.rails.clone())?
         }
-    };
-    let target: Box<dyn Target> = match (&local, &plan.target) {
-        (_, TargetPlan::Openai(target)) => Box::new(endpoint_target(target, &plan.budget, &journal)?),
-        (Some(local), TargetPlan::Local(_)) => {
-            Box::new(LocalTarget::new(Rc::clone(&local.model), local.options.clone()))
-        }
-        (None, TargetPlan::Local(_)) => return Err(Failure::NoLocalTarget.into()),
     };
     let target = Journaled::new(target, journal);
     let (architecture, bytes_per_token) = {

@@ -188,6 +188,13 @@ impl EvaluatedPrompt {
         means.sum::<f64>() / self.rewrites.len().max(1) as f64
     }
 
+    /// The reward of every response to every rewrite. [rewrite][response]
+    pub fn rewards(&self) -> Vec<Vec<f64>> {
+        let of_rewrite =
+            |rewrite: &EvaluatedRewrite| rewrite.responses.iter().map(|response| response.reward).collect();
+        self.rewrites.iter().map(of_rewrite).collect()
+    }
+
     /// Mean of log ρ − log ρ_ref over the rewrites where it is known.
     pub fn mean_kl(&self) -> Option<f64> {
         let known: Vec<f64> = self.rewrites.iter().filter_map(|rewrite| rewrite.kl).collect();

@@ -37,10 +37,8 @@ pub(super) fn each_reward(names: &[String], arms: &[Vec<EvaluatedPrompt>]) -> Re
 fn of_arm(names: &[String], prompts: &[EvaluatedPrompt]) -> Result<RewardsOfArm, Error> {
     let values: Vec<Vec<Vec<f64>>> =
         names.iter().map(|name| prompts.iter().map(|prompt| of_prompt(name, prompt)).collect()).collect();
-    let mean_of = |by_prompt: &Vec<Vec<f64>>| {
-        let (mean, interval) = interval_of(&by_prompt.iter().map(|values| mean(values)).collect::<Vec<_>>())?;
-        Ok(MeanResult { mean, interval })
-    };
+    let mean_of =
+        |by_prompt: &Vec<Vec<f64>>| interval_of(&by_prompt.iter().map(|values| mean(values)).collect::<Vec<_>>());
     let means = values.iter().map(mean_of).collect::<Result<_, Error>>()?;
     let flat: Vec<Vec<f64>> = values.iter().map(|by_prompt| by_prompt.concat()).collect();
     let deviations = flat.iter().map(|values| covariance(values, values).sqrt()).collect();

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use theory::{
-    Bootstrap, Interval, bca_bootstrap, paired_bootstrap, sample_variance_parts, sign_test, student_interval,
-    studentised_bootstrap, win_rate,
+    Bootstrap, Interval, bca_bootstrap, sample_variance_parts, sign_test, student_interval, studentised_bootstrap,
+    win_rate,
 };
 
 use super::rewards::each_reward;
@@ -64,16 +64,20 @@ pub fn summarise(arms: &[Vec<EvaluatedPrompt>], mixed: &[String], about: About) 
 }
 
 /// A mean over prompts with its 95 % interval; the figure itself where there is only one.
-pub fn interval_of(figures: &[f64]) -> Result<(f64, [f64; 2]), Error> {
+pub fn interval_of(figures: &[f64]) -> Result<MeanResult, Error> {
     if let [only] = figures {
-        return Ok((*only, [*only, *only]));
+        return Ok(MeanResult { mean: *only, interval: [*only, *only] });
     }
+    mean_of("the mean reward", figures)
+}
+
+fn mean_of(what: &'static str, figures: &[f64]) -> Result<MeanResult, Error> {
     let estimate = match figures.len() < FEW {
         true => student_interval(figures, LEVEL),
         false => studentised_bootstrap(figures, bootstrap()),
     };
-    let estimate = estimate.map_err(statistic("the mean reward"))?;
-    Ok((estimate.value, ends(estimate.interval)))
+    let estimate = estimate.map_err(statistic(what))?;
+    Ok(MeanResult { mean: estimate.value, interval: ends(estimate.interval) })
 }
 
 fn means(prompts: &[EvaluatedPrompt]) -> Vec<f64> {
@@ -93,14 +97,14 @@ fn statistic(what: &'static str) -> impl Fn(theory::Error) -> Error {
 }
 
 fn arm_result(prompts: &[EvaluatedPrompt]) -> Result<ArmResult, Error> {
-    let (mean_reward, interval) = interval_of(&means(prompts))?;
-    let rewards: Vec<Vec<Vec<f64>>> = prompts.iter().map(rewards_of).collect();
+    let MeanResult { mean: mean_reward, interval } = interval_of(&means(prompts))?;
+    let rewards: Vec<Vec<Vec<f64>>> = prompts.iter().map(EvaluatedPrompt::rewards).collect();
     let parts = sample_variance_parts(&rewards).map_err(statistic("the variance of the reward"))?;
     let first = prompts.first().and_then(|prompt| prompt.rewrites.first());
     let kl: Vec<f64> = prompts.iter().filter_map(EvaluatedPrompt::mean_kl).collect();
     let kl = match kl.is_empty() {
         true => None,
-        false => Some(interval_of(&kl).map(|(mean, interval)| MeanResult { mean, interval })?),
+        false => Some(interval_of(&kl)?),
     };
     Ok(ArmResult {
         mean_reward,
@@ -119,11 +123,6 @@ fn arm_result(prompts: &[EvaluatedPrompt]) -> Result<ArmResult, Error> {
         n_responses: first.map_or(0, |rewrite| rewrite.responses.len()),
         rails: rails(prompts),
     })
-}
-
-fn rewards_of(prompt: &EvaluatedPrompt) -> Vec<Vec<f64>> {
-    let rewards = |rewrite: &EvaluatedRewrite| rewrite.responses.iter().map(|response| response.reward).collect();
-    prompt.rewrites.iter().map(rewards).collect()
 }
 
 fn rewrites(prompts: &[EvaluatedPrompt]) -> impl Iterator<Item = &EvaluatedRewrite> {
@@ -152,16 +151,10 @@ fn rails(prompts: &[EvaluatedPrompt]) -> BTreeMap<String, f64> {
 }
 
 fn gain(trained: &[f64], other: &[f64]) -> Result<Gain, Error> {
-    let estimate = match trained.len() < FEW {
-        true => {
-            let gains: Vec<f64> = trained.iter().zip(other).map(|(trained, other)| trained - other).collect();
-            student_interval(&gains, LEVEL)
-        }
-        false => paired_bootstrap(trained, other, bootstrap()),
-    };
-    let estimate = estimate.map_err(statistic("the gain"))?;
-    let significant = trained.len() >= FEWEST && !estimate.interval.contains(0.0);
-    Ok(Gain { mean: estimate.value, interval: ends(estimate.interval), significant })
+    let gains: Vec<f64> = trained.iter().zip(other).map(|(trained, other)| trained - other).collect();
+    let MeanResult { mean, interval } = mean_of("the gain", &gains)?;
+    let significant = gains.len() >= FEWEST && !(interval[0] <= 0.0 && 0.0 <= interval[1]);
+    Ok(Gain { mean, interval, significant })
 }
 
 /// The share of the oracle's gain over the naive prompt that the trained prompter reaches, where the oracle has one.

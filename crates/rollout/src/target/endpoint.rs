@@ -1,6 +1,6 @@
 //! A target behind an OpenAI-compatible endpoint.
 
-use endpoint::{ChatMessage, ChatRequest, ChatResponse, Client, EndpointOptions, Finish};
+use endpoint::{ChatMessage, ChatRequest, ChatResponse, Client, EndpointOptions, Finish, estimated_tokens};
 use serde::{Deserialize, Serialize};
 
 use super::{Answered, Call, Response, Take, Target, with_system};
@@ -82,12 +82,10 @@ impl Target for EndpointTarget {
 fn response_of(request: &ChatRequest, response: ChatResponse) -> Option<Response> {
     let usage = response.usage;
     let choice = response.choices.into_iter().next()?;
-    let estimated = |text: &str| text.chars().count().div_ceil(4);
-    let read = || request.messages.iter().map(|message| estimated(&message.content)).sum();
     let count = |tokens: u64| usize::try_from(tokens).unwrap_or(usize::MAX);
     Some(Response {
-        tokens: usage.map_or_else(|| estimated(&choice.text), |usage| count(usage.completion_tokens)),
-        prompt_tokens: usage.map_or_else(read, |usage| count(usage.prompt_tokens)),
+        tokens: count(usage.map_or_else(|| estimated_tokens(&choice.text), |usage| usage.completion_tokens)),
+        prompt_tokens: count(usage.map_or_else(|| request.estimated_tokens(), |usage| usage.prompt_tokens)),
         cut: choice.finish == Finish::Length,
         text: choice.text,
     })

@@ -22,7 +22,7 @@ pub use constraints::{Constraints, Merge, Strictness};
 pub use json_schema::JsonSchema;
 pub use language::{Language, detect, language_change, passes_for_english};
 pub use length::{Length, LengthUnit};
-pub use mix::{Fairness, Ingredient, Mix, OwaShape, Rule, Scale, scales};
+pub use mix::{Fairness, Ingredient, Mix, OwaShape, Rule, Scale, Whole, scales};
 pub use number::{ExactNumber, Number};
 pub use text::{Contains, ExactMatch, LetterCase, Matches, Wanted};
 pub use verifier::{Verifier, Verify};

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context;
 use lm::Lora;
 use rollout::data::Record;
-use rollout::journal::Journal;
+use rollout::reward::Reward;
 
 use super::Session;
 use crate::arguments::Eval;
@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::run::evaluation::{self, Tuned};
 use crate::run::folder::{RunFolder, write_evaluated};
+use crate::run::journals::Journals;
 use crate::run::world::{self, World};
 use crate::run::{prompts, table, training};
 
@@ -37,10 +38,10 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
     if held_out.is_empty() {
         return Err(Failure::NoPrompts { purpose: "evaluate on" }.into());
     }
-    let journal = folder.as_ref().map_or_else(Journal::in_memory, |folder| Journal::open(&folder.journal()))?;
-    let mut world = world::load(&plan, journal, &arguments.threads, session)?;
+    let journals = folder.as_ref().map_or_else(Journals::in_memory, |folder| Journals::beside(&folder.journal()));
+    let mut world = world::load(&plan, &journals, &arguments.threads, session)?;
     let held_out = world.fitting_alone("held-out", held_out, &plan.target)?;
-    if plan.reward.0.len() > 1 {
+    if plan.reward.is_mixed() {
         world.calibrate(&plan, &prompts::load(&plan)?.train)?;
     }
     if let Some(folder) = &folder {

@@ -3,7 +3,6 @@
 use rollout::data::Record;
 use rollout::evaluate::{Arm, Draw, EvaluatedPrompt, MeanResult, evaluate};
 use rollout::headroom::{Headroom, headroom};
-use rollout::journal::Journal;
 use rollout::prompter::Identity;
 use rollout::rollouts::Environment;
 
@@ -13,6 +12,7 @@ use crate::config;
 use crate::config::plan::{Plan, What};
 use crate::output::{Output, say};
 use crate::progress;
+use crate::run::journals::Journals;
 use crate::run::world::{self, World};
 use crate::run::{folder, prompts};
 
@@ -22,8 +22,8 @@ pub(super) fn run(arguments: &Arguments, session: &Session, output: &mut Output)
     plan.train.what = What::Prompter;
     // Of the prompts that training sees: those held out stay unseen until a trained prompter is measured on them.
     let records = prompts::load(&plan)?.train;
-    let journal = arguments.journal.as_deref().map_or_else(Journal::in_memory, Journal::open)?;
-    let mut world = world::load(&plan, journal, &arguments.threads, session)?;
+    let journals = arguments.journal.as_deref().map_or_else(Journals::in_memory, Journals::beside);
+    let mut world = world::load(&plan, &journals, &arguments.threads, session)?;
     let records: Vec<Record> =
         world.fitting_alone("training", records, &plan.target)?.into_iter().take(arguments.prompts.get()).collect();
     world.calibrate(&plan, &records)?;
@@ -49,7 +49,6 @@ fn sample(
 ) -> anyhow::Result<(Vec<EvaluatedPrompt>, Vec<EvaluatedPrompt>)> {
     let (n_rewrites, responses) = (usize::from(arguments.rewrites), 2 * usize::from(arguments.response_pairs));
     let World { prompter, target, reward, start, .. } = world;
-    let reward = &mut **reward;
     let mut environment = Environment { target, reward, responses, length_penalty: 0.0 };
     let mut go = |arm: &mut Arm<'_>| {
         let bar = progress::count(&format!("sampling {}", arm.name), records.len() as u64);

@@ -5,7 +5,6 @@ use std::io::{BufRead, IsTerminal};
 use anyhow::Context;
 use lm::derive_seed;
 use rollout::data::{Prompt, Record};
-use rollout::journal::Journal;
 use rollout::prompter::{Prompter, Rewrite as Rewritten, RewriteJob, Written};
 use serde::Serialize;
 
@@ -15,6 +14,7 @@ use crate::config::plan::What;
 use crate::failure::Failure;
 use crate::output::{Output, say};
 use crate::run::folder::RunFolder;
+use crate::run::journals::Journals;
 use crate::run::world;
 
 /// Prompts that are rewritten together.
@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Rewrite, session: &Session, output: &mut Output) -
         return Err(Failure::NoPrompter { folder: arguments.run.clone() }.into());
     }
     let prompts = prompts(arguments)?;
-    let world = world::load(&plan, Journal::in_memory()?, &arguments.threads, session)?;
+    let world = world::load(&plan, &Journals::in_memory(), &arguments.threads, session)?;
     let adapter = (!arguments.untuned).then(|| folder.load_adapter(&world.architecture)).transpose()?;
     let mut prompter = world.prompter.with(adapter.as_ref().or(world.start.as_ref()));
     let mut all = Vec::new();

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rollout::event::read_events;
-use rollout::journal::Journal;
 
 use super::Session;
 use crate::arguments::{ThreadFlags, Train};
@@ -13,6 +12,7 @@ use crate::config::plan::{Plan, What};
 use crate::output::{Output, say};
 use crate::run::evaluation::{self, Tuned};
 use crate::run::folder::RunFolder;
+use crate::run::journals::Journals;
 use crate::run::watch::Watcher;
 use crate::run::{estimate, prompts, table, training, world};
 
@@ -41,7 +41,7 @@ pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &
     let clock = Instant::now();
     let prompts = prompts::load(plan)?;
     let folder = RunFolder::begin(path, written, plan)?;
-    let mut world = world::load(plan, Journal::open(&folder.journal())?, threads, session)?;
+    let mut world = world::load(plan, &Journals::beside(&folder.journal()), threads, session)?;
     let prompts = world.fitting(prompts, &plan.target)?;
     world.calibrate(plan, &prompts.train)?;
     say(format_args!(

@@ -1,7 +1,7 @@
 //! The configuration of a run: one TOML file, checked against one table of fields and resolved into a [`Plan`].
 //!
 //! # Layout
-//! - [`plan`], [`data`]: what the rest of the command sees.
+//! - [`plan`], [`data`], [`reward`]: what the rest of the command sees.
 //! - `fields`: everything that may be written, with limits, defaults and reasons; `schema` shows it to editors.
 //! - `document`: what was written, where; `check`: holding it against the fields; `rules`: what holds between keys.
 //! - `problem`, `suggest`: telling what is wrong.
@@ -12,6 +12,7 @@ mod document;
 mod fields;
 pub(crate) mod plan;
 mod problem;
+pub(crate) mod reward;
 mod rules;
 mod schema;
 mod suggest;
@@ -23,7 +24,6 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Context;
-use rollout::reward::Verifier;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -65,10 +65,10 @@ pub(crate) fn resolve(text: &str, sets: &[String], folder: &Path) -> Result<Plan
 
 /// After the check only a reward can still be refused: by the syntax of its pattern or its schema.
 fn typed(document: &Document, table: Table) -> Result<Plan, Problem> {
-    if let Some(reward) = table.get("reward") {
-        for (name, options) in reward.as_table().into_iter().flatten() {
+    if let Some(rewards) = table.get("reward") {
+        for (name, options) in rewards.as_table().into_iter().flatten() {
             let key = if name == "regex" { "reward.regex.pattern".to_owned() } else { format!("reward.{name}") };
-            Verifier::deserialize(Value::Table(Table::from_iter([(name.clone(), options.clone())])))
+            reward::OneReward::read(name, options)
                 .map_err(|error| Problem::new(document.place_of(&key), key, document::one_line(error.message())))?;
         }
     }

@@ -1,6 +1,5 @@
 //! The resolved configuration: every default filled in, every path absolute, every rule kept.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use endpoint::Budget;
@@ -9,12 +8,12 @@ use rollout::data::ReadOptions;
 use rollout::instruction::Mode;
 use rollout::prompter::PrompterOptions;
 use rollout::rails::Rails;
-use rollout::reward::{Fairness, OwaShape, Verifier};
 use rollout::target::{EndpointTargetOptions, TargetOptions};
 use serde::{Deserialize, Serialize};
 use train::options::{LoraOptions, Method, OptimizerOptions, ScheduleOptions};
 
 use super::data::DataPlan;
+use super::reward::{MixPlan, RewardPlan};
 
 /// All that decides a run. Written as TOML it is a configuration again, and resolves to itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,72 +142,6 @@ pub(crate) struct BudgetPlan {
     pub(crate) prompt_price: f64,
     /// Price of a million tokens that it writes.
     pub(crate) completion_price: f64,
-}
-
-/// `[reward.NAME]`: one reward, or several that `[reward-mix]` makes one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "toml::Table", into = "toml::Table")]
-pub(crate) struct RewardPlan(pub(crate) Vec<Verifier>);
-
-/// `[reward-mix]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct MixPlan {
-    pub(crate) scale: ScaleName,
-    /// 1 for rewards that are not named.
-    pub(crate) weights: BTreeMap<String, f64>,
-    /// Training prompts on which the scale is measured.
-    pub(crate) calibration_prompts: usize,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) owa: Option<OwaPlan>,
-}
-
-/// What rewards are measured in before they are mixed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum ScaleName {
-    /// Gains over the prompt as it is, in standard deviations of that.
-    Gains,
-    Raw,
-}
-
-/// `[reward-mix.owa]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct OwaPlan {
-    pub(crate) fairness: Fairness,
-    pub(crate) weights: OwaShape,
-    pub(crate) smoothing: f64,
-}
-
-impl TryFrom<toml::Table> for RewardPlan {
-    type Error = toml::de::Error;
-
-    fn try_from(table: toml::Table) -> Result<RewardPlan, toml::de::Error> {
-        let one =
-            |(name, options)| Verifier::deserialize(toml::Value::Table(toml::Table::from_iter([(name, options)])));
-        table.into_iter().map(one).collect::<Result<_, _>>().map(RewardPlan)
-    }
-}
-
-impl From<RewardPlan> for toml::Table {
-    fn from(plan: RewardPlan) -> toml::Table {
-        // They came from TOML, so nothing in them is beyond it.
-        plan.0.iter().flat_map(|verifier| toml::Table::try_from(verifier).unwrap_or_default()).collect()
-    }
-}
-
-impl RewardPlan {
-    /// The names of those that are mixed: none where there is only one.
-    pub(crate) fn mixed(&self) -> Vec<String> {
-        let names = self.0.iter().map(|verifier| verifier.name().to_owned());
-        if self.0.len() > 1 { names.collect() } else { Vec::new() }
-    }
-
-    /// The names of all of them, in order.
-    pub(crate) fn name(&self) -> String {
-        self.0.iter().map(Verifier::name).collect::<Vec<_>>().join(" + ")
-    }
 }
 
 /// `[eval]`: how arms are compared on held-out prompts.

@@ -10,6 +10,7 @@ use super::data::{HeldOutPrompts, TrainPrompts};
 use super::document::Document;
 use super::plan::{BudgetPlan, Plan, PrecisionName, TargetPlan, What};
 use super::problem::Problem;
+use super::reward::OneReward;
 
 /// Share of the training prompts set aside where there are trials and nothing else is said.
 const VALIDATION_SHARE: f64 = 0.1;
@@ -79,7 +80,7 @@ pub(super) fn check(document: &Document, plan: &Plan) -> Result<(), Problem> {
 
 fn check_rewards(plan: &Plan) -> Result<(), (String, String)> {
     for reward in &plan.reward.0 {
-        if let Verifier::Length(length) = reward
+        if let OneReward::Verifier(Verifier::Length(length)) = reward
             && let Some(most) = length.at_most.filter(|most| *most < length.at_least)
         {
             let problem = format!("must be at least `at-least` = {}, found {most}", length.at_least);
@@ -95,7 +96,7 @@ fn check_rewards(plan: &Plan) -> Result<(), (String, String)> {
             return Err((key, format!("must be above 0, found {weight}")));
         }
     }
-    if plan.reward_mix.owa.is_some() && plan.reward.0.len() < 2 {
+    if plan.reward_mix.owa.is_some() && !plan.reward.is_mixed() {
         return Err(("reward-mix.owa".to_owned(), "needs at least two rewards".to_owned()));
     }
     Ok(())

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use proptest::prelude::*;
+use rollout::reward::Verifier;
 use train::options::{LoraOptions, OptimizerOptions};
 
 use super::data::{HeldOutPrompts, TrainPrompts};
 use super::fields::{Absent, Field, Kind, ROOT};
 use super::plan::PrecisionName;
+use super::reward::OneReward;
 use super::*;
 use crate::arguments::TemplateName;
 
@@ -58,7 +60,7 @@ fn defaults_are_those_of_the_types() {
     for reward in ["constraints = {}", "contains = {wanted = {field = 'a'}}", "length = {unit = 'words'}"] {
         let expected = Verifier::deserialize(Value::Table(reward.parse().unwrap())).unwrap();
         let plan = read(&LEAST.replace("[reward.constraints]", &format!("[reward]\n{reward}")), &[]).unwrap();
-        assert_eq!(plan.reward.0, [expected]);
+        assert_eq!(plan.reward.0, [OneReward::Verifier(expected)]);
     }
     assert_eq!((plan.length_penalty, plan.prompter.precision), (0.0, PrecisionName::Auto));
 }

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use lm::{Engine, Lora, Upstream};
 use rollout::event::Seconds;
-use rollout::journal::Journal;
 use rollout::prompter::RewriteJob;
 use rollout::rollouts::{Environment, collect};
 use serde::Serialize;
 
+use super::journals::Journals;
 use super::{prompts, world};
 use crate::arguments::ThreadFlags;
 use crate::commands::Session;
@@ -42,7 +42,7 @@ pub(crate) fn run(
     output: &mut Output,
 ) -> anyhow::Result<()> {
     let loaded = prompts::load(plan)?;
-    let mut world = world::load(plan, Journal::in_memory()?, threads, session)?;
+    let mut world = world::load(plan, &Journals::in_memory(), threads, session)?;
     let (responses_a_rewrite, most) = (plan.target.responses() as u64, plan.target.max_tokens() as u64);
     let group = plan.method.group_size();
     let &EvalPlan { rewrites, responses, best_of, .. } = &plan.eval;
@@ -85,7 +85,7 @@ fn calibrate(plan: &Plan, world: &mut world::World, train: &[rollout::data::Reco
     let jobs: Vec<RewriteJob<'_>> = records.iter().map(|record| RewriteJob { record, seeds: seeds.clone() }).collect();
     let mut seconds = Seconds::default();
     let mut environment =
-        Environment { target: &mut world.target, reward: &mut *world.reward, responses: 1, length_penalty: 0.0 };
+        Environment { target: &mut world.target, reward: &mut world.reward, responses: 1, length_penalty: 0.0 };
     let rollouts = collect(&mut world.prompter.with(None), &mut environment, &jobs, &mut seconds)?;
     let n = (records.len() * seeds.len()).max(1) as f64;
     let (sampling, answering) = (seconds.sampling / n, (seconds.target + seconds.reward) / n);

@@ -73,7 +73,7 @@ pub(crate) fn arms(
             Some(oracle) if arm.name == ORACLE => oracle,
             _ => frozen,
         };
-        let mut environment = Environment { target, reward: &mut **reward, responses, length_penalty: 0.0 };
+        let mut environment = Environment { target, reward, responses, length_penalty: 0.0 };
         let bar = progress::count(&format!("evaluating {}", arm.name), prompts.len() as u64);
         let told = evaluate(&mut arm, prompts, &mut environment, plan.seed, &mut |done| bar.set_position(done as u64))?;
         bar.finish_and_clear();

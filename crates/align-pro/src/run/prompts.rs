@@ -7,6 +7,7 @@ use rollout::reward::{Exchange, Verify};
 
 use crate::config::data::{HeldOutPrompts, TrainPrompts};
 use crate::config::plan::Plan;
+use crate::config::reward::OneReward;
 use crate::failure::Failure;
 use crate::output::say;
 
@@ -73,7 +74,9 @@ pub(crate) fn check<'a>(plan: &Plan, records: impl IntoIterator<Item = &'a Recor
         let nothing = Exchange { prompt, rewrite: prompt, response: "", record };
         for reward in &plan.reward.0 {
             let cannot = || format!("the reward `{}` cannot judge the responses to every prompt", reward.name());
-            reward.verify(&nothing).with_context(cannot)?;
+            match reward {
+                OneReward::Verifier(verifier) => verifier.verify(&nothing).with_context(cannot)?,
+            };
         }
     }
     Ok(())

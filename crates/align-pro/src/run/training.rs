@@ -44,7 +44,6 @@ pub(crate) fn train(
     }
     let mut echo = (plan.train.what == What::Target).then(|| world.echo()).transpose()?;
     let World { prompter, target: frozen, reward, start, micro_batch_tokens, .. } = world;
-    let reward = &mut **reward;
     let environment = match &mut echo {
         None => Environment {
             target: frozen,

@@ -12,16 +12,17 @@ use rollout::evaluate::{Arm, Draw, evaluate};
 use rollout::journal::Journal;
 use rollout::model::{LocalModel, ModelParts};
 use rollout::prompter::{Identity, LocalPrompter, PrompterOptions};
-use rollout::reward::{Ingredient, Mix, Reward, Rule, Scale, Verifier, scales};
+use rollout::reward::{Whole, scales};
 use rollout::rollouts::Environment;
 use rollout::target::{Echo, EndpointTarget, EndpointTargetOptions, Journaled, LocalTarget, Target, TargetOptions};
 
+use super::journals::Journals;
 use super::prompts::Prompts;
+use super::reward;
 use crate::arguments::ThreadFlags;
 use crate::commands::Session;
-use crate::config::plan::{
-    BudgetPlan, EndpointTarget as EndpointTargetPlan, OwaPlan, Plan, PrecisionName, ScaleName, TargetPlan, What,
-};
+use crate::config::plan::{BudgetPlan, EndpointTarget as EndpointTargetPlan, Plan, PrecisionName, TargetPlan, What};
+use crate::config::reward::{OneReward, ScaleName};
 use crate::failure::Failure;
 use crate::models;
 use crate::output::say;
@@ -36,7 +37,7 @@ pub(crate) struct World {
     pub(crate) prompter: LocalPrompter<CpuEngine>,
     pub(crate) target: Journaled<Box<dyn Target>>,
     local: Option<LocalWorld>,
-    pub(crate) reward: Box<dyn Reward>,
+    pub(crate) reward: Whole,
     /// The adapter that training starts from, and that the reference prompter has.
     pub(crate) start: Option<Lora>,
     pub(crate) architecture: Architecture,
@@ -51,7 +52,13 @@ struct LocalWorld {
 }
 
 /// Load the models of a plan. One copy of the weights serves prompter and target where they are the same.
-pub(crate) fn load(plan: &Plan, journal: Journal, threads: &ThreadFlags, session: &Session) -> anyhow::Result<World> {
+pub(crate) fn load(
+    plan: &Plan,
+    journals: &Journals,
+    threads: &ThreadFlags,
+    session: &Session,
+) -> anyhow::Result<World> {
+    let journal = journals.target()?;
     let tape_budget = plan.schedule.activation_memory << 20;
     let load = |name: &str, precision: PrecisionName| load_model(name, precision.into(), tape_budget, threads, session);
     let (local, target): (_, Box<dyn Target>) = match &plan.target {
@@ -80,25 +87,7 @@ pub(crate) fn load(plan: &Plan, journal: Journal, threads: &ThreadFlags, session
     let micro_batch_tokens = tape_budget / bytes_per_token.max(1);
     let start = plan.prompter.adapter.as_deref().map(|folder| Lora::load_peft(folder, &architecture)).transpose()?;
     let start = start.map(|(adapter, _)| adapter);
-    Ok(World { prompter, target, local, reward: reward(plan, &[]), start, architecture, micro_batch_tokens })
-}
-
-/// The only reward, or all of them mixed, on these scales or else as they are.
-fn reward(plan: &Plan, scales: &[Scale]) -> Box<dyn Reward> {
-    if let [only] = plan.reward.0.as_slice() {
-        return Box::new(only.clone());
-    }
-    let ingredient = |(index, verifier): (usize, &Verifier)| Ingredient {
-        name: verifier.name().to_owned(),
-        reward: Box::new(verifier.clone()),
-        weight: plan.reward_mix.weights.get(verifier.name()).copied().unwrap_or(1.0),
-        scale: scales.get(index).copied().unwrap_or(Scale::RAW),
-    };
-    let rule = plan.reward_mix.owa.as_ref().map_or(Rule::Sum, |owa| {
-        let &OwaPlan { fairness, weights, smoothing } = owa;
-        Rule::Owa { fairness, weights, smoothing }
-    });
-    Box::new(Mix::new(plan.reward.0.iter().enumerate().map(ingredient).collect(), rule))
+    Ok(World { prompter, target, local, reward: reward::load(plan)?, start, architecture, micro_batch_tokens })
 }
 
 /// A target that is asked over HTTP, and whose budget counts what the journal holds already.
@@ -175,20 +164,22 @@ impl World {
     /// Put several rewards on one scale, by what they give to the answers to some training prompts as they are. The same
     /// plan finds the same scale again, in the journal.
     pub(crate) fn calibrate(&mut self, plan: &Plan, train: &[Record]) -> anyhow::Result<()> {
-        if plan.reward.0.len() < 2 || plan.reward_mix.scale == ScaleName::Raw {
+        if !plan.reward.is_mixed() || plan.reward_mix.scale == ScaleName::Raw {
             return Ok(());
         }
         let records = &train[..train.len().min(plan.reward_mix.calibration_prompts)];
         let bar = progress::count("measuring rewards", records.len() as u64);
         let mut environment =
-            Environment { target: &mut self.target, reward: &mut *self.reward, responses: 1, length_penalty: 0.0 };
+            Environment { target: &mut self.target, reward: &mut self.reward, responses: 1, length_penalty: 0.0 };
         let draw = Draw::Once { responses: CALIBRATION_RESPONSES };
         let mut arm = Arm { name: "naive".to_owned(), prompter: &mut Identity, draw, reference: None };
         let naive =
             evaluate(&mut arm, records, &mut environment, plan.seed, &mut |done| bar.set_position(done as u64))?;
         bar.finish_and_clear();
-        let names: Vec<&str> = plan.reward.0.iter().map(Verifier::name).collect();
-        self.reward = reward(plan, &scales(&naive, &names));
+        let names: Vec<&str> = plan.reward.0.iter().map(OneReward::name).collect();
+        if let Whole::Mix(mix) = &mut self.reward {
+            mix.set_scales(&scales(&naive, &names));
+        }
         Ok(())
     }
 

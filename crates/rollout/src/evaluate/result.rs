@@ -188,7 +188,7 @@ impl EvaluatedPrompt {
         means.sum::<f64>() / self.rewrites.len().max(1) as f64
     }
 
-    /// The reward of every response to every rewrite. [rewrite][response]
+    /// The reward of every response to every rewrite. `[rewrite][response]`
     pub fn rewards(&self) -> Vec<Vec<f64>> {
         let of_rewrite =
             |rewrite: &EvaluatedRewrite| rewrite.responses.iter().map(|response| response.reward).collect();

@@ -81,6 +81,14 @@ impl Scale {
     pub const RAW: Scale = Scale { mean: 0.0, deviation: 1.0 };
 }
 
+/// The reward of a run: the only one, or several as one.
+pub enum Whole {
+    /// The only one, as it is.
+    One(Box<dyn Reward>),
+    /// Several as one.
+    Mix(Mix),
+}
+
 /// One of several rewards.
 pub struct Ingredient {
     /// Its name; its value is a part of the mixed score under this name.
@@ -115,11 +123,6 @@ impl Mix {
         }
     }
 
-    /// The rewards' names.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.ingredients.iter().map(|ingredient| ingredient.name.as_str())
-    }
-
     /// The weighted gains behind a mixed score.
     fn gains(&self, score: &Score) -> Vec<f64> {
         let gain = |ingredient: &Ingredient| {
@@ -149,6 +152,40 @@ impl Mix {
             }
             Rule::Sum => Ok(vec![1.0; self.means.len()]),
         }
+    }
+}
+
+impl Whole {
+    fn reward(&self) -> &dyn Reward {
+        match self {
+            Whole::One(reward) => &**reward,
+            Whole::Mix(mix) => mix,
+        }
+    }
+
+    fn reward_mut(&mut self) -> &mut dyn Reward {
+        match self {
+            Whole::One(reward) => &mut **reward,
+            Whole::Mix(mix) => mix,
+        }
+    }
+}
+
+impl Reward for Whole {
+    fn score(&mut self, batch: &[Exchange<'_>]) -> Result<Vec<Score>, Error> {
+        self.reward_mut().score(batch)
+    }
+
+    fn learn(&mut self, scores: &[&Score]) {
+        self.reward_mut().learn(scores);
+    }
+
+    fn state(&self) -> Vec<f64> {
+        self.reward().state()
+    }
+
+    fn restore(&mut self, state: &[f64]) {
+        self.reward_mut().restore(state);
     }
 }
 

@@ -1,0 +1,116 @@
+//! `[reward.NAME]` and `[reward-mix]`, resolved.
+
+use std::collections::BTreeMap;
+
+use rollout::reward::{Fairness, OwaShape, Rule, Verifier};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+/// The rewards: one, or several that `[reward-mix]` makes one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Table", into = "Table")]
+pub(crate) struct RewardPlan(pub(crate) Vec<OneReward>);
+
+/// One reward, as `[reward.NAME]` names it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum OneReward {
+    /// A pure function of one exchange.
+    Verifier(Verifier),
+}
+
+/// `[reward-mix]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct MixPlan {
+    pub(crate) scale: ScaleName,
+    /// 1 for rewards that are not named.
+    pub(crate) weights: BTreeMap<String, f64>,
+    /// Training prompts on which the scale is measured.
+    pub(crate) calibration_prompts: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owa: Option<OwaPlan>,
+}
+
+/// What rewards are measured in before they are mixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ScaleName {
+    /// Gains over the prompt as it is, in standard deviations of that.
+    Gains,
+    Raw,
+}
+
+/// `[reward-mix.owa]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct OwaPlan {
+    pub(crate) fairness: Fairness,
+    pub(crate) weights: OwaShape,
+    pub(crate) smoothing: f64,
+}
+
+impl OneReward {
+    /// The reward that `[reward.NAME]` says.
+    pub(crate) fn read(name: &str, options: &Value) -> Result<OneReward, toml::de::Error> {
+        let table = Value::Table(Table::from_iter([(name.to_owned(), options.clone())]));
+        Verifier::deserialize(table).map(OneReward::Verifier)
+    }
+
+    /// Its name in configurations, results and events.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            OneReward::Verifier(verifier) => verifier.name(),
+        }
+    }
+
+    /// It under its name.
+    fn table(&self) -> Table {
+        // It came from TOML, so nothing in it is beyond that.
+        match self {
+            OneReward::Verifier(verifier) => Table::try_from(verifier).unwrap_or_default(),
+        }
+    }
+}
+
+impl TryFrom<Table> for RewardPlan {
+    type Error = toml::de::Error;
+
+    fn try_from(table: Table) -> Result<RewardPlan, toml::de::Error> {
+        table.iter().map(|(name, options)| OneReward::read(name, options)).collect::<Result<_, _>>().map(RewardPlan)
+    }
+}
+
+impl From<RewardPlan> for Table {
+    fn from(plan: RewardPlan) -> Table {
+        plan.0.iter().flat_map(OneReward::table).collect()
+    }
+}
+
+impl RewardPlan {
+    /// Whether there are several, which are made one.
+    pub(crate) fn is_mixed(&self) -> bool {
+        self.0.len() > 1
+    }
+
+    /// The names of those that are mixed: none where there is only one.
+    pub(crate) fn mixed(&self) -> Vec<String> {
+        let names = self.0.iter().map(|reward| reward.name().to_owned());
+        if self.is_mixed() { names.collect() } else { Vec::new() }
+    }
+
+    /// The names of all of them, in order.
+    pub(crate) fn name(&self) -> String {
+        self.0.iter().map(OneReward::name).collect::<Vec<_>>().join(" + ")
+    }
+}
+
+impl MixPlan {
+    /// How gains become one number.
+    pub(crate) fn rule(&self) -> Rule {
+        self.owa.as_ref().map_or(Rule::Sum, |&OwaPlan { fairness, weights, smoothing }| Rule::Owa {
+            fairness,
+            weights,
+            smoothing,
+        })
+    }
+}

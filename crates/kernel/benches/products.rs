@@ -2,7 +2,8 @@
 //! SmolLM2-135M in order. Weights are cycled through more memory than caches hold, and each figure is the best of
 //! several rounds.
 //!
-//! `cargo bench -p kernel --bench products [-- THREADS [SECTION]]` with the sections shapes, skinny and model.
+//! `cargo bench -p kernel --bench products [-- THREADS [SECTION [PRECISION]]]` with the sections shapes, skinny and model,
+//! and the precisions bf16, int8 and f32: where the processor has no instructions for one, it takes minutes.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -25,14 +26,19 @@ fn main() {
     let wants = |section: &str| arguments.get(1).is_none_or(|wanted| wanted == section);
     println!("{pool:?}");
     println!("fork and join: {:.2} us", fork(&pool) * 1e6);
+    let is_wanted = |precision: &Precision| {
+        let name = format!("{precision:?}").to_lowercase();
+        arguments.get(2).is_none_or(|wanted| *wanted == name)
+    };
+    let precisions: Vec<Precision> = PRECISIONS.into_iter().filter(is_wanted).collect();
     if wants("shapes") {
-        shapes(&pool);
+        shapes(&pool, &precisions);
     }
     if wants("skinny") {
         skinny(&pool);
     }
     if wants("model") {
-        model(&pool);
+        model(&pool, &precisions);
     }
 }
 
@@ -67,8 +73,8 @@ fn packed(pool: &Pool, precision: Precision, rows: usize, inputs: usize) -> Rows
     packed
 }
 
-fn shapes(pool: &Pool) {
-    println!("\nrows,outputs,inputs      bf16     int8      f32");
+fn shapes(pool: &Pool, precisions: &[Precision]) {
+    println!("\nrows,outputs,inputs     {}", precisions.iter().map(|name| format!("{name:>8?}")).collect::<String>());
     let shapes = [
         [2048, 1536, 576],
         [2048, 576, 1536],
@@ -85,7 +91,7 @@ fn shapes(pool: &Pool) {
     ];
     for [rows, outputs, inputs] in shapes {
         let source = numbers(outputs * inputs);
-        let rates = PRECISIONS.map(|precision| {
+        let rate = |&precision: &Precision| {
             let first = Weight::pack(pool, &source, outputs, inputs, precision);
             let copies = (WEIGHT_BYTES / first.bytes()).clamp(1, 200);
             let more = (1..copies).map(|_| Weight::pack(pool, &source, outputs, inputs, precision));
@@ -101,9 +107,9 @@ fn shapes(pool: &Pool) {
                     next += 1;
                 }
             });
-            2e-9 * (rows * outputs * inputs * calls) as f64 / seconds
-        });
-        println!("{:22} {:6.0}   {:6.0}   {:6.0}", format!("{rows},{outputs},{inputs}"), rates[0], rates[1], rates[2]);
+            format!("{:8.0}", 2e-9 * (rows * outputs * inputs * calls) as f64 / seconds)
+        };
+        println!("{:22} {}", format!("{rows},{outputs},{inputs}"), precisions.iter().map(rate).collect::<String>());
     }
 }
 
@@ -184,9 +190,9 @@ fn pass(pool: &Pool, precision: Precision, rows: usize, groups: &[Vec<Weight>]) 
     [0, 1].map(|part| 1e3 * steps.iter().map(|times| times[part]).sum::<f64>())
 }
 
-fn model(pool: &Pool) {
+fn model(pool: &Pool, precisions: &[Precision]) {
     println!("\nall weight products of SmolLM2-135M (and packing of activations), ms: batch 1, 8, 32, 128, 2048");
-    for precision in PRECISIONS {
+    for &precision in precisions {
         let pack = |&[outputs, inputs]: &[usize; 2]| {
             Weight::pack(pool, &numbers(outputs * inputs), outputs, inputs, precision)
         };

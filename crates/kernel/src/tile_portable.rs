@@ -5,15 +5,22 @@
 
 #![expect(unsafe_code, reason = "functions compiled for CPU features, and disjoint parts of the output")]
 
+use std::ops::Range;
+
 use crate::interleave::{Precision, bf16_numbers};
+use crate::packed_rows::MAX_BLOCK;
 use crate::product::{Call, LowRank};
 use crate::{Isa, PANEL};
 
 /// Columns that a strip keeps sums for: half a panel, three AVX2 vectors.
 const LANES: usize = PANEL / 2;
 
-/// Rows of a strip: 4 × 3 AVX2 vectors of sums.
+/// The most rows of a strip: 4 × 3 AVX2 vectors of sums.
 const STRIP: usize = 4;
+
+/// Words of a panel along the inputs, all of its lanes 18 KiB, that stay in the first-level cache while the strips of a
+/// block read them one after the other.
+const CHUNK: usize = 96;
 
 /// Computes one panel's outputs for one block of rows.
 ///
@@ -43,101 +50,119 @@ unsafe fn tile_avx2(call: &Call<'_>, block: usize, panel: usize) {
 /// No other thread may work on the same tile.
 #[inline(always)]
 unsafe fn tile_lanes<const FUSED: bool>(call: &Call<'_>, block: usize, panel: usize) {
-    let (height, _) = call.x.block(block);
-    for half in 0..2 {
-        for first in (0..height).step_by(STRIP) {
-            let strip = Strip { call, block, panel, half, first };
-            // SAFETY: the strip lies inside the tile.
-            match height - first {
-                1 => unsafe { strip.run::<1, FUSED>() },
-                2 => unsafe { strip.run::<2, FUSED>() },
-                3 => unsafe { strip.run::<3, FUSED>() },
-                _ => unsafe { strip.run::<STRIP, FUSED>() },
-            }
-        }
-    }
-}
-
-/// Some rows of a block, from `first` on, by half a panel.
-struct Strip<'a> {
-    call: &'a Call<'a>,
-    block: usize,
-    panel: usize,
-    half: usize,
-    first: usize,
-}
-
-type Lanes<T> = [T; LANES];
-
-impl Strip<'_> {
-    /// # Safety
-    /// No other thread may work on the same tile.
-    #[inline(always)]
-    unsafe fn run<const ROWS: usize, const FUSED: bool>(&self) {
-        let mut sums = match self.call.x.precision() {
-            Precision::F32 => self.sums(|sums: &mut Lanes<f32>, x, w| {
+    let tile = Tile { call, block, panel };
+    // SAFETY: passed on to the caller.
+    match call.x.precision() {
+        Precision::F32 => unsafe {
+            let sums = tile.sums(|sums: &mut Lanes<f32>, x, w| {
                 fused_add::<FUSED>(sums, f32::from_bits(x), &w.map(f32::from_bits));
-            }),
-            Precision::Bf16 => self.sums(|sums: &mut Lanes<f32>, x, w| {
+            });
+            tile.finish::<FUSED>(sums);
+        },
+        Precision::Bf16 => unsafe {
+            let sums = tile.sums(|sums: &mut Lanes<f32>, x, w| {
                 let [x_low, x_high] = bf16_numbers(x);
                 fused_add::<FUSED>(sums, x_low, &w.map(|w| bf16_numbers(w)[0]));
                 fused_add::<FUSED>(sums, x_high, &w.map(|w| bf16_numbers(w)[1]));
-            }),
-            Precision::Int8 => self.scaled(self.sums(|sums: &mut Lanes<i32>, x, w| {
+            });
+            tile.finish::<FUSED>(sums);
+        },
+        Precision::Int8 => unsafe {
+            let sums = tile.sums(|sums: &mut Lanes<i32>, x, w| {
                 for byte in 0..4 {
                     let x = i32::from(x.to_le_bytes()[byte]);
                     for (sum, w) in sums.iter_mut().zip(w) {
                         *sum += x * i32::from(w.to_le_bytes()[byte] as i8);
                     }
                 }
-            })),
-        };
-        if let Some(low_rank) = &self.call.epilogue.low_rank {
-            self.add_low_rank::<ROWS, FUSED>(low_rank, &mut sums);
-        }
-        // SAFETY: passed on to the caller.
-        unsafe { self.store(&sums) };
+            });
+            tile.finish::<FUSED>(tile.scaled(&sums));
+        },
     }
+}
 
-    /// The sums of products of the strip: `step` adds those of one group.
+/// One block of rows by one panel.
+struct Tile<'a> {
+    call: &'a Call<'a>,
+    block: usize,
+    panel: usize,
+}
+
+type Lanes<T> = [T; LANES];
+
+/// The sums of a tile. `[half of the panel][row]`
+type Sums<T> = [[Lanes<T>; MAX_BLOCK]; 2];
+
+/// Rows of a block that are computed together: as even as can be, for a strip of one row waits for its own sums.
+#[inline(always)]
+fn strips(height: usize) -> impl Iterator<Item = Range<usize>> {
+    let rows = height.div_ceil(height.div_ceil(STRIP).max(1)).max(1);
+    (0..height).step_by(rows).map(move |first| first..height.min(first + rows))
+}
+
+impl Tile<'_> {
+    /// The sums of products: `step` adds those of one word.
     #[inline(always)]
-    fn sums<T: Default + Copy, const ROWS: usize>(
-        &self,
-        step: impl Fn(&mut Lanes<T>, u32, &Lanes<u32>),
-    ) -> [Lanes<T>; ROWS] {
+    fn sums<T: Default + Copy>(&self, step: impl Fn(&mut Lanes<T>, u32, &Lanes<u32>) + Copy) -> Sums<T> {
         let (height, x) = self.call.x.block(self.block);
         let weights = self.call.weight.words_from(self.panel);
-        let mut sums = [[T::default(); LANES]; ROWS];
-        for (x, w) in x.chunks_exact(height).zip(weights.chunks_exact(PANEL)) {
-            let (x, w) = (&x[self.first..][..ROWS], lanes(w, self.half));
-            for (sums, &x) in sums.iter_mut().zip(x) {
-                step(sums, x, w);
+        let mut sums = [[[T::default(); LANES]; MAX_BLOCK]; 2];
+        for (x, w) in x.chunks(CHUNK * height).zip(weights.chunks(CHUNK * PANEL)) {
+            for (half, sums) in sums.iter_mut().enumerate() {
+                for rows in strips(height) {
+                    let strip = Strip { x, w, height, half, first: rows.start };
+                    match rows.len() {
+                        1 => strip.add::<T, 1>(&mut sums[rows], step),
+                        2 => strip.add::<T, 2>(&mut sums[rows], step),
+                        3 => strip.add::<T, 3>(&mut sums[rows], step),
+                        _ => strip.add::<T, STRIP>(&mut sums[rows], step),
+                    }
+                }
             }
         }
         sums
     }
 
+    /// Adds what follows the sums, and stores them.
+    ///
+    /// # Safety
+    /// No other thread may work on the same tile.
+    #[inline(always)]
+    unsafe fn finish<const FUSED: bool>(&self, mut sums: Sums<f32>) {
+        let (height, _) = self.call.x.block(self.block);
+        for (half, sums) in sums.iter_mut().enumerate() {
+            let sums = &mut sums[..height];
+            if let Some(low_rank) = &self.call.epilogue.low_rank {
+                self.add_low_rank::<FUSED>(low_rank, half, sums);
+            }
+            // SAFETY: passed on to the caller.
+            unsafe { self.store(half, sums) };
+        }
+    }
+
     /// Sums of 8-bit products as the numbers they stand for.
     #[inline(always)]
-    fn scaled<const ROWS: usize>(&self, sums: [Lanes<i32>; ROWS]) -> [Lanes<f32>; ROWS] {
-        let row_scales = &self.call.x.block_scales(self.block)[self.first..];
+    fn scaled(&self, sums: &Sums<i32>) -> Sums<f32> {
+        let row_scales = self.call.x.block_scales(self.block);
         let (scales, offsets) = self.call.weight.quantisation_from(self.panel);
-        let (scales, offsets) = (lanes(scales, self.half), lanes(offsets, self.half));
-        std::array::from_fn(|row| {
-            std::array::from_fn(|lane| (sums[row][lane] - offsets[lane]) as f32 * (scales[lane] * row_scales[row]))
-        })
+        let mut scaled = [[[0.0; LANES]; MAX_BLOCK]; 2];
+        for half in 0..2 {
+            let (scales, offsets) = (lanes(scales, half), lanes(offsets, half));
+            for (row, row_scale) in row_scales.iter().enumerate() {
+                scaled[half][row] = std::array::from_fn(|lane| {
+                    (sums[half][row][lane] - offsets[lane]) as f32 * (scales[lane] * row_scale)
+                });
+            }
+        }
+        scaled
     }
 
     #[inline(always)]
-    fn add_low_rank<const ROWS: usize, const FUSED: bool>(
-        &self,
-        low_rank: &LowRank<'_>,
-        sums: &mut [Lanes<f32>; ROWS],
-    ) {
+    fn add_low_rank<const FUSED: bool>(&self, low_rank: &LowRank<'_>, half: usize, sums: &mut [Lanes<f32>]) {
         let b = low_rank.b.words_from(self.panel);
         for (row, sums) in sums.iter_mut().enumerate() {
             for (&u, b) in low_rank.u.row(self.row(row)).iter().zip(b.chunks_exact(PANEL)) {
-                fused_add::<FUSED>(sums, u, &lanes(b, self.half).map(f32::from_bits));
+                fused_add::<FUSED>(sums, u, &lanes(b, half).map(f32::from_bits));
             }
         }
     }
@@ -145,9 +170,9 @@ impl Strip<'_> {
     /// # Safety
     /// No other thread may work on the same tile.
     #[inline(always)]
-    unsafe fn store<const ROWS: usize>(&self, sums: &[Lanes<f32>; ROWS]) {
+    unsafe fn store(&self, half: usize, sums: &[Lanes<f32>]) {
         let outputs = self.call.weight.outputs();
-        let first = self.panel * PANEL + self.half * LANES;
+        let first = self.panel * PANEL + half * LANES;
         let width = outputs.saturating_sub(first).min(LANES);
         if width == 0 {
             return;
@@ -162,9 +187,33 @@ impl Strip<'_> {
         }
     }
 
-    /// The row of x that a row of the strip is.
+    /// The row of x that a row of the block is.
     fn row(&self, row: usize) -> usize {
-        self.block * self.call.x.block_height() + self.first + row
+        self.block * self.call.x.block_height() + row
+    }
+}
+
+/// Some rows of a block, from `first` on, by half a panel, along one chunk of the inputs.
+struct Strip<'a> {
+    x: &'a [u32],
+    w: &'a [u32],
+    height: usize,
+    half: usize,
+    first: usize,
+}
+
+impl Strip<'_> {
+    /// Goes on with the sums of `ROWS` rows, which stay in registers.
+    #[inline(always)]
+    fn add<T: Copy, const ROWS: usize>(&self, sums: &mut [Lanes<T>], step: impl Fn(&mut Lanes<T>, u32, &Lanes<u32>)) {
+        let mut kept: [Lanes<T>; ROWS] = std::array::from_fn(|row| sums[row]);
+        for (x, w) in self.x.chunks_exact(self.height).zip(self.w.chunks_exact(PANEL)) {
+            let (x, w) = (&x[self.first..][..ROWS], lanes(w, self.half));
+            for (kept, &x) in kept.iter_mut().zip(x) {
+                step(kept, x, w);
+            }
+        }
+        sums.copy_from_slice(&kept);
     }
 }
 

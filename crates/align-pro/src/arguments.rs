@@ -3,6 +3,7 @@
 mod config;
 mod data;
 mod lab;
+mod reward;
 mod run;
 
 use std::num::NonZeroUsize;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use config::{ConfigCommand, ConfigShow, Init, TemplateName};
 pub(crate) use data::{DataCommand, SplitFlag, SynthCommand, SynthConstraints};
 pub(crate) use lab::{DistanceName, FixedPoint, Lab, LabCommand, LabObjective, MethodName, MethodOptions, World};
+pub(crate) use reward::{BackboneFlag, RewardCommand, RewardScore, RewardTrain};
 pub(crate) use run::{Doctor, Eval, Headroom, Quickstart, Report, Rewrite, ThreadFlags, Train};
 
 /// Train, measure and serve prompters for frozen language models.
@@ -45,6 +47,9 @@ pub(crate) enum Command {
     /// Language models: list, fetch, look at, sample from, score with, serve
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Reward models: train them on preference pairs, score with them
+    #[command(subcommand)]
+    Reward(RewardCommand),
     /// Prompts: make them
     #[command(subcommand)]
     Data(DataCommand),

@@ -64,6 +64,12 @@ pub(crate) enum Failure {
     NotAnOracle { folder: PathBuf, target: String },
     #[error("the run in `{}` is not finished", folder.display())]
     NotTrained { folder: PathBuf },
+    #[error("the folder `{}` is neither empty nor a reward model's", folder.display())]
+    NotEmpty { folder: PathBuf },
+    #[error("there is no reward model in `{}`", folder.display())]
+    NotARewardModel { folder: PathBuf },
+    #[error("the folder `{}` holds a reward model that was asked for in another way", folder.display())]
+    OtherRewardModel { folder: PathBuf },
     #[error("there are no prompts to {purpose}")]
     NoPrompts { purpose: &'static str },
     #[error("the trained prompter is not significantly better than the prompt as it is")]
@@ -131,6 +137,11 @@ impl Failure {
                 "give more prompts (`align-pro data synth constraints` makes some); `data.held-out-share` and \
                  `data.validation-share` say how many of them are set aside"
             }
+            Failure::NotARewardModel { .. } => {
+                "`align-pro reward train PAIRS --out FOLDER` makes one, or goes on with it"
+            }
+            Failure::NotEmpty { .. } => "give another folder with `--out`",
+            Failure::OtherRewardModel { .. } => "give another folder with `--out`, or repeat the command as it was",
             Failure::Gate | Failure::Interrupted => return None,
         };
         Some(hint.to_owned())

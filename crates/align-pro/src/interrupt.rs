@@ -1,7 +1,9 @@
 //! Ctrl-C: leave at once with 130, or, where something must be tidied first, as soon as that is done.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::output::say;
 
 /// The exit code of an interrupted command, as shells have it.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
@@ -14,6 +16,7 @@ pub(crate) struct Interrupt(Arc<State>);
 struct State {
     requested: AtomicBool,
     held: AtomicUsize,
+    farewell: Mutex<Option<String>>,
 }
 
 /// While one exists, Ctrl-C only sets [`Interrupt::requested`].
@@ -26,11 +29,15 @@ impl Interrupt {
     pub(crate) fn watch() -> Interrupt {
         let interrupt = Interrupt::default();
         let state = Arc::clone(&interrupt.0);
+        let farewell = interrupt.clone();
         // A second Ctrl-C leaves at once, whatever is left lying about.
         let leave_at_once =
             move || state.requested.swap(true, Ordering::SeqCst) || state.held.load(Ordering::SeqCst) == 0;
         let listening = ctrlc::set_handler(move || {
             if leave_at_once() {
+                if let Some(farewell) = farewell.0.farewell.lock().ok().and_then(|mut farewell| farewell.take()) {
+                    say(farewell);
+                }
                 std::process::exit(EXIT_INTERRUPTED.into());
             }
         });
@@ -42,6 +49,13 @@ impl Interrupt {
     /// Whether Ctrl-C was pressed.
     pub(crate) fn requested(&self) -> bool {
         self.0.requested.load(Ordering::SeqCst)
+    }
+
+    /// What to say when Ctrl-C ends the command: how to go on.
+    pub(crate) fn on_leaving(&self, farewell: String) {
+        if let Ok(mut kept) = self.0.farewell.lock() {
+            *kept = Some(farewell);
+        }
     }
 
     /// Keep the process alive to tidy up.

@@ -117,22 +117,35 @@ pub struct Group {
 pub struct ScoreOptions {
     /// The softmax temperature of the log-probabilities.
     pub temperature: f32,
+    /// Where the model is read.
+    pub reads: Reads,
+}
+
+/// Where scoring reads the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// At every token of a continuation: log-probabilities and, with heads, values.
+    Tokens,
+    /// At the end of each continuation alone, and nothing but the heads there: no log-probabilities, and one state's values
+    /// a continuation. What reward models need, without the cost of the vocabulary.
+    Ends,
 }
 
 impl Default for ScoreOptions {
     fn default() -> Self {
-        ScoreOptions { temperature: 1.0 }
+        ScoreOptions { temperature: 1.0, reads: Reads::Tokens }
     }
 }
 
 /// Result of scoring; outer index group, then continuation, then token.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Scores {
-    /// log p(token_t | prefix, tokens before t).
+    /// log p(token_t | prefix, tokens before t); empty lines with [`Reads::Ends`].
     pub token_logps: Vec<Vec<Vec<f32>>>,
     /// With an adapter that has heads: one vector of head outputs for the hidden state that *predicts* each token,
     /// `[token][head]` flattened, and one more at the end for the last token's own hidden state (so a continuation of
-    /// n tokens has n + 1 states; the last is where a sequence-level reward head reads).
+    /// n tokens has n + 1 states; the last is where a sequence-level reward head reads). With [`Reads::Ends`] that last one
+    /// alone.
     pub values: Option<Vec<Vec<Vec<f32>>>>,
 }
 

@@ -28,7 +28,7 @@ pub use catalogue::{CATALOGUE, HubRepository, KnownModel, PackagedPart, find_mod
 pub use chat::{ChatTemplate, Message, NextTurn, Role};
 pub use checkpoint::{Checkpoint, LayerTensor, Summary, TensorId};
 pub use cpu::{CpuEngine, EngineOptions, Precision, Tape, default_precision, instruction_set, tape_bytes_per_token};
-pub use engine::{Engine, Finish, Group, Request, Sample, Sampling, ScoreOptions, Scores, Token, Upstream};
+pub use engine::{Engine, Finish, Group, Reads, Request, Sample, Sampling, ScoreOptions, Scores, Token, Upstream};
 pub use error::{Error, Problem};
 pub use lora::{Dropout, Lora, LoraGradients, LoraShape};
 pub use optimizer::{AdamW, AdamWSettings, Decay, Schedule, clip_by_global_norm};

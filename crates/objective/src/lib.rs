@@ -50,8 +50,8 @@ pub use policy::{
     rloo_clipped, value_loss,
 };
 pub use preference::{
-    Aipo, AlphaDpo, Cdpo, Distance, Dpo, DpoRw, ExoPref, ExoRw, Group, GroupGradient, GroupLoss, GroupObjective, Ipo,
-    IteratedCoefficients, Kto, KtoLoss, Label, LabelNoise, Pair, PairLoss, PairMetrics, PairObjective, Rpo, Sides,
-    Simpo, Sppo, aipo, alpha_dpo, cdpo, dpo, dpo_rw, exo_pref, exo_rw, ipo, iterated_coefficients, kto,
-    reference_point, rpo, rpo_group, sft, sft_masked, simpo, sppo,
+    Aipo, AlphaDpo, BradleyTerry, Cdpo, Distance, Dpo, DpoRw, ExoPref, ExoRw, Group, GroupGradient, GroupLoss,
+    GroupObjective, Ipo, IteratedCoefficients, Kto, KtoLoss, Label, LabelNoise, Pair, PairLoss, PairMetrics,
+    PairObjective, RewardLoss, Rpo, Sides, Simpo, Sppo, aipo, alpha_dpo, bradley_terry, cdpo, dpo, dpo_rw, exo_pref,
+    exo_rw, ipo, iterated_coefficients, kto, reference_point, rpo, rpo_group, sft, sft_masked, simpo, sppo,
 };

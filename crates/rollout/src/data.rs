@@ -1,12 +1,15 @@
-//! Prompts: what they are, and how they are read, split and made.
+//! Prompts, and pairs of responses to them: what they are, and how they are read, split and made.
 
+mod dialogue;
 mod parquet;
+mod preference;
 mod read;
 mod record;
 mod split;
 mod stable;
 pub mod synth;
 
+pub use preference::{Preference, read_preferences};
 pub use read::{BadRow, Loaded, Place, ReadOptions, read_records};
 pub use record::{Message, Prompt, Record};
 pub use split::{Split, is_held_out, split_by_text};

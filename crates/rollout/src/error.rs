@@ -209,6 +209,14 @@ pub enum Error {
         /// The names that can be filled.
         known: Vec<String>,
     },
+    /// A reward model has no such attribute, or several of which none was named.
+    #[error("{}; there are {}", unknown_attribute(.name.as_deref()), .known.join(", "))]
+    UnknownAttribute {
+        /// The name asked for.
+        name: Option<String>,
+        /// The names there are.
+        known: Vec<String>,
+    },
     /// No prompt can be made under the given restrictions.
     #[error("the split `{split}` has none of the constraint types {}", .types.join(", "))]
     NoTypes {
@@ -225,6 +233,13 @@ pub enum Error {
         /// How many were asked for.
         n: usize,
     },
+}
+
+fn unknown_attribute(name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("the reward model has no attribute `{name}`"),
+        None => "the reward model has several attributes, one of which must be named".to_owned(),
+    }
 }
 
 fn first(bad_rows: &[BadRow]) -> String {

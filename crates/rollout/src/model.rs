@@ -74,10 +74,14 @@ impl<E: Engine> LocalModel<E> {
         template.render(&self.parts.tokenizer, &messages, NextTurn::Assistant).map_err(|source| self.failed(source))
     }
 
+    /// The tokens of a text alone; none of them is special, whatever it spells.
+    pub fn tokens(&self, text: &str) -> Result<Vec<Token>, Error> {
+        self.parts.tokenizer.encode(text, Framing::Bare).map_err(|source| self.failed(source))
+    }
+
     /// How many tokens a text has.
     pub fn n_tokens(&self, text: &str) -> Result<usize, Error> {
-        let tokens = self.parts.tokenizer.encode(text, Framing::Bare).map_err(|source| self.failed(source))?;
-        Ok(tokens.len())
+        Ok(self.tokens(text)?.len())
     }
 
     /// The text of a sample, without the token that ended it.

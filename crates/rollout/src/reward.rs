@@ -9,6 +9,7 @@ mod json_schema;
 mod language;
 mod length;
 mod mix;
+mod model;
 mod number;
 mod text;
 mod verifier;
@@ -23,6 +24,10 @@ pub use json_schema::JsonSchema;
 pub use language::{Language, detect, language_change, passes_for_english};
 pub use length::{Length, LengthUnit};
 pub use mix::{Fairness, Ingredient, Mix, OwaShape, Rule, Scale, Whole, scales};
+pub use model::{
+    Attribute, Backbone, CARD_VERSION, HeldOutPair, HeldOutResult, LearnedReward, Reading, ReliabilityBin, RewardCard,
+    sequence_values,
+};
 pub use number::{ExactNumber, Number};
 pub use text::{Contains, ExactMatch, LetterCase, Matches, Wanted};
 pub use verifier::{Verifier, Verify};

@@ -6,18 +6,21 @@
 //! # Layout, in reading order
 //! - [`rloo`]: the loop of the default method; start here
 //! - [`ppo`]: the loop with a critic
-//! - [`run`]: what all loops share: rollouts, gradients, the update, validation, checkpoints
+//! - [`reward_model`]: heads on preference pairs
+//! - [`run`]: what the loops over prompts share: rollouts, gradients, the update, validation, checkpoints
 //! - [`batch`]: one step's rollouts, cut into micro-batches
 //! - [`checkpoint`]: folders from which a run goes on as if it had never stopped
 //! - [`options`]: what a user decides
 
 pub mod batch;
 pub mod checkpoint;
+mod descent;
 mod error;
 mod gradient;
 mod metrics;
 pub mod options;
 pub mod ppo;
+pub mod reward_model;
 pub mod rloo;
 pub mod run;
 

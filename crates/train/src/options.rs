@@ -1,6 +1,6 @@
 //! What a user decides about training; a table of the configuration each.
 
-use lm::{Architecture, Linear, LoraShape};
+use lm::{AdamWSettings, Architecture, Decay, Linear, LoraShape, Schedule};
 use serde::{Deserialize, Serialize};
 
 /// `[method.NAME]`: exactly one.
@@ -119,6 +119,24 @@ pub struct OptimizerOptions {
     pub beta2: f64,
     /// Greatest Euclidean norm of the gradients; longer ones are scaled down to it.
     pub max_grad_norm: f64,
+}
+
+impl OptimizerOptions {
+    /// The learning rate of a step of `total`, counted from 0.
+    pub fn rate(&self, step: u64, total: u64) -> f64 {
+        let decay = match self.decay {
+            DecayName::Constant => Decay::Constant,
+            DecayName::Linear => Decay::Linear,
+            DecayName::Cosine => Decay::Cosine,
+        };
+        Schedule { peak: self.learning_rate, warmup: self.warmup, total, decay }.rate(step)
+    }
+
+    /// The constants of the update.
+    pub fn settings(&self) -> AdamWSettings {
+        let &OptimizerOptions { beta1, beta2, weight_decay, .. } = self;
+        AdamWSettings { beta1, beta2, weight_decay, ..AdamWSettings::default() }
+    }
 }
 
 impl Default for OptimizerOptions {

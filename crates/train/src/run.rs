@@ -2,10 +2,7 @@
 
 use std::time::Instant;
 
-use lm::{
-    AdamW, AdamWSettings, Architecture, Decay, Dropout, Engine, Lora, LoraGradients, Schedule, ScoreOptions, Scores,
-    clip_by_global_norm, derive_seed,
-};
+use lm::{AdamW, Architecture, Dropout, Engine, Lora, LoraGradients, ScoreOptions, Scores, derive_seed};
 use rollout::data::{Record, stable_hash};
 use rollout::evaluate::{Arm, Draw, EvaluatedPrompt, MeanResult, evaluate, interval_of};
 use rollout::event::{Event, EventLog, EventSink, FinishReason, Seconds, StepDone};
@@ -16,11 +13,11 @@ use rollout::rollouts::{Environment, collect};
 use crate::Error;
 use crate::batch::Batch;
 use crate::checkpoint::{Best, Checkpoints, StateFile};
+use crate::descent::{descend, places_of_step};
 use crate::metrics::Figures;
-use crate::options::{DecayName, LoraOptions, OptimizerOptions, ScheduleOptions};
+use crate::options::{LoraOptions, OptimizerOptions, ScheduleOptions};
 
 /// Keep the streams of random numbers apart.
-const ORDER: u64 = 0x6f72_6465;
 const REWRITES: u64 = 0x7265_7772;
 const ADAPTER: u64 = 0x6c6f_7261;
 const DROPOUT: u64 = 0x6472_6f70;
@@ -95,12 +92,12 @@ impl<'a, E: Engine> Run<'a, E> {
             // Heads lie behind everything else.
             fresh.parameters[..start.parameters.len()].copy_from_slice(&start.parameters);
         }
-        if let Some(restored) = self.checkpoints.newest(self.adamw(), &fresh, &architecture)? {
+        if let Some(restored) = self.checkpoints.newest(self.optimizer.settings(), &fresh, &architecture)? {
             let StateFile { step, best, stale_trials, reward, .. } = restored.state;
             self.environment.reward.restore(&reward);
             return Ok(State { step, adapter: restored.adapter, optimizer: restored.optimizer, best, stale_trials });
         }
-        let optimizer = AdamW::new(self.adamw(), fresh.parameters.len());
+        let optimizer = AdamW::new(self.optimizer.settings(), fresh.parameters.len());
         Ok(State { step: 0, adapter: fresh, optimizer, best: None, stale_trials: 0 })
     }
 
@@ -196,25 +193,14 @@ impl<'a, E: Engine> Run<'a, E> {
 
     /// Clip the gradients and update the adapter; returns their norm. Gradients that are not finite change nothing and
     /// give `None`.
-    pub(crate) fn update(&mut self, state: &mut State, mut gradients: LoraGradients) -> Result<Option<f64>, Error> {
-        let norm = match clip_by_global_norm(&mut gradients.flat, self.optimizer.max_grad_norm) {
-            Err(lm::Error::NotFinite { .. }) => return Ok(None),
-            norm => norm?,
-        };
+    pub(crate) fn update(&mut self, state: &mut State, gradients: LoraGradients) -> Result<Option<f64>, Error> {
         let rate = self.learning_rate(state.step);
-        state.optimizer.step(&mut state.adapter.parameters, &gradients.flat, rate)?;
-        Ok(Some(norm))
+        descend(self.optimizer, rate, &mut state.adapter, &mut state.optimizer, gradients)
     }
 
     /// The learning rate of a step.
     pub(crate) fn learning_rate(&self, step: u64) -> f64 {
-        let decay = match self.optimizer.decay {
-            DecayName::Constant => Decay::Constant,
-            DecayName::Linear => Decay::Linear,
-            DecayName::Cosine => Decay::Cosine,
-        };
-        let &OptimizerOptions { learning_rate: peak, warmup, .. } = self.optimizer;
-        Schedule { peak, warmup, total: self.schedule.steps, decay }.rate(step)
+        self.optimizer.rate(step, self.schedule.steps)
     }
 
     /// Count the step, record its figures and, when due, try the prompter and save a checkpoint.
@@ -287,18 +273,8 @@ impl<'a, E: Engine> Run<'a, E> {
 
     /// The step's prompts: every epoch goes through all of them once, in an order of its own.
     fn step_prompts(&self, step: u64) -> Vec<&'a Record> {
-        let (n, per_step) = (self.prompts.len() as u64, self.schedule.prompts_per_step as u64);
-        let mut order = (u64::MAX, Vec::new());
-        let pick = |position: u64| {
-            let epoch = position / n;
-            if order.0 != epoch {
-                let mut indices: Vec<usize> = (0..self.prompts.len()).collect();
-                indices.sort_by_key(|&index| derive_seed(&[self.seed, ORDER, epoch, index as u64]));
-                order = (epoch, indices);
-            }
-            &self.prompts[order.1[(position % n) as usize]]
-        };
-        (step * per_step..(step + 1) * per_step).map(pick).collect()
+        let places = places_of_step(self.prompts.len(), self.schedule.prompts_per_step, self.seed, step);
+        places.into_iter().map(|place| &self.prompts[place]).collect()
     }
 
     fn is_due(&self, every: u64, step: u64) -> bool {
@@ -310,16 +286,11 @@ impl<'a, E: Engine> Run<'a, E> {
     }
 
     fn score_options(&self) -> ScoreOptions {
-        ScoreOptions { temperature: self.prompter.temperature() }
+        ScoreOptions { temperature: self.prompter.temperature(), ..ScoreOptions::default() }
     }
 
     fn architecture(&self) -> Architecture {
         self.prompter.model().engine().architecture().clone()
-    }
-
-    fn adamw(&self) -> AdamWSettings {
-        let &OptimizerOptions { beta1, beta2, weight_decay, .. } = self.optimizer;
-        AdamWSettings { beta1, beta2, weight_decay, ..AdamWSettings::default() }
     }
 }
 

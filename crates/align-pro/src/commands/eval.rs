@@ -39,6 +39,9 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
         return Err(Failure::NoPrompts { purpose: "evaluate on" }.into());
     }
     let journals = folder.as_ref().map_or_else(Journals::in_memory, |folder| Journals::beside(&folder.journal()));
+    if let Some(file) = &arguments.out {
+        writable(file)?;
+    }
     let mut world = world::load(&plan, &journals, &arguments.threads, session)?;
     let held_out = world.fitting_alone("held-out", held_out, &plan.target)?;
     if plan.reward.is_mixed() {
@@ -69,6 +72,13 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
         output.finish()?;
         return Err(Failure::Gate.into());
     }
+    Ok(())
+}
+
+/// That a file can be written where it is asked for: better now than after an hour.
+pub(super) fn writable(file: &Path) -> anyhow::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    anyhow::ensure!(folder.is_dir(), "there is no folder `{}` to write `{}` into", folder.display(), file.display());
     Ok(())
 }
 

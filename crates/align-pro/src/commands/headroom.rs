@@ -22,6 +22,9 @@ pub(super) fn run(arguments: &Arguments, session: &Session, output: &mut Output)
     plan.train.what = What::Prompter;
     // Of the prompts that training sees: those held out stay unseen until a trained prompter is measured on them.
     let records = prompts::load(&plan)?.train;
+    if let Some(file) = &arguments.out {
+        super::eval::writable(file)?;
+    }
     let journals = arguments.journal.as_deref().map_or_else(Journals::in_memory, Journals::beside);
     let mut world = world::load(&plan, &journals, &arguments.threads, session)?;
     let records: Vec<Record> =

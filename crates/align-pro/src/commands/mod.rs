@@ -11,6 +11,7 @@ mod list;
 mod pull;
 mod quickstart;
 mod report;
+mod reward;
 mod rewrite;
 mod score;
 mod serve;
@@ -41,6 +42,7 @@ pub(crate) fn run(command: Command, session: &Session, output: &mut Output) -> a
         Command::Doctor(arguments) => doctor::run(&arguments, session, output),
         Command::Config(command) => config::run(&command, output),
         Command::Init(arguments) => config::init(&arguments),
+        Command::Reward(command) => reward::run(&command, session, output),
         Command::Data(command) => data::run(&command, output),
         Command::Lab(arguments) => lab::run(&arguments, output),
         Command::Model(ModelCommand::List(arguments)) => list::run(&arguments, session, output),

@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &Score, session: &Session, output: &mut Output) -> 
     let items = lines.into_iter().map(|line| item(line, &arguments.model, &model));
     let items = items.collect::<anyhow::Result<Vec<Item>>>()?;
 
-    let options = ScoreOptions { temperature: arguments.temperature };
+    let options = ScoreOptions { temperature: arguments.temperature, ..ScoreOptions::default() };
     let bar = progress::count("scoring", items.len() as u64);
     let mut reports = Vec::with_capacity(items.len());
     for batch in batches(items) {

@@ -41,6 +41,7 @@ pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &
     let clock = Instant::now();
     let prompts = prompts::load(plan)?;
     let folder = RunFolder::begin(path, written, plan)?;
+    session.interrupt.on_leaving(format!("stopped; the same command goes on with {}", path.display()));
     let mut world = world::load(plan, &Journals::beside(&folder.journal()), threads, session)?;
     let prompts = world.fitting(prompts, &plan.target)?;
     world.calibrate(plan, &prompts.train)?;

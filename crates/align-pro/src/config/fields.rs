@@ -83,7 +83,7 @@ pub(super) static ROOT: Kind = Table(&[
         Value("{}"),
         "What the calls of an endpoint may cost; a run stops cleanly when it is spent.",
     ),
-    field("reward", SomeOf(reward::VERIFIERS), Refused, "How a response is scored against the user's own prompt."),
+    field("reward", SomeOf(reward::REWARDS), Refused, "How a response is scored against the user's own prompt."),
     field("reward-mix", Table(reward::MIX), Value("{}"), "How several rewards become one."),
     field("rails", Table(RAILS), Value("{}"), "What is looked for in rewrites before the target reads them."),
     field("data", Table(DATA), Refused, "The prompts."),

@@ -1,10 +1,16 @@
 //! `[reward.NAME]` and `[reward-mix]`, resolved.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use rollout::reward::{Fairness, OwaShape, Rule, Verifier};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+
+use super::plan::PrecisionName;
+
+/// The name of a learned reward in configurations, results and events.
+const MODEL: &str = "model";
 
 /// The rewards: one, or several that `[reward-mix]` makes one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +22,21 @@ pub(crate) struct RewardPlan(pub(crate) Vec<OneReward>);
 pub(crate) enum OneReward {
     /// A pure function of one exchange.
     Verifier(Verifier),
+    /// A language model with a head that was trained on preference pairs.
+    Model(RewardModelPlan),
+}
+
+/// `[reward.model]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct RewardModelPlan {
+    /// The folder that `reward train` made.
+    pub(crate) path: PathBuf,
+    /// The attribute that is the reward, where the model has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) attribute: Option<String>,
+    /// How the language model's weights are kept.
+    pub(crate) precision: PrecisionName,
 }
 
 /// `[reward-mix]`.
@@ -52,23 +73,33 @@ pub(crate) struct OwaPlan {
 impl OneReward {
     /// The reward that `[reward.NAME]` says.
     pub(crate) fn read(name: &str, options: &Value) -> Result<OneReward, toml::de::Error> {
-        let table = Value::Table(Table::from_iter([(name.to_owned(), options.clone())]));
-        Verifier::deserialize(table).map(OneReward::Verifier)
+        match name {
+            MODEL => RewardModelPlan::deserialize(options.clone()).map(OneReward::Model),
+            _ => {
+                let table = Value::Table(Table::from_iter([(name.to_owned(), options.clone())]));
+                Verifier::deserialize(table).map(OneReward::Verifier)
+            }
+        }
     }
 
     /// Its name in configurations, results and events.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             OneReward::Verifier(verifier) => verifier.name(),
+            OneReward::Model(_) => MODEL,
         }
     }
 
     /// It under its name.
     fn table(&self) -> Table {
         // It came from TOML, so nothing in it is beyond that.
+        let named =
+            |options: Result<Value, _>| options.map(|options| Table::from_iter([(self.name().to_owned(), options)]));
         match self {
-            OneReward::Verifier(verifier) => Table::try_from(verifier).unwrap_or_default(),
+            OneReward::Verifier(verifier) => Table::try_from(verifier),
+            OneReward::Model(plan) => named(Value::try_from(plan)),
         }
+        .unwrap_or_default()
     }
 }
 

@@ -168,6 +168,7 @@ fn needed_beside(key: &str) -> Vec<String> {
         _ if key.starts_with("reward.exact-match") => &["reward.exact-match.field=answer"],
         _ if key.starts_with("reward.contains.letter") => &["reward.contains.wanted.field=answer"],
         _ if key.starts_with("reward.length") => &["reward.length.unit=words"],
+        _ if key.starts_with("reward.model") => &["reward.model.path=/rewards/hh"],
         _ if key.starts_with("data.constraints") => &["data.constraints.train=10"],
         _ => &[],
     };

@@ -99,7 +99,7 @@ fn calibrate(plan: &Plan, world: &mut world::World, train: &[rollout::data::Reco
     let groups = groups.collect::<anyhow::Result<Vec<_>>>()?;
     let adapter = Lora::new(plan.prompter.lora.shape(&world.architecture, 0), 0);
     let mut engine = world.prompter.model().engine();
-    let options = lm::ScoreOptions { temperature: plan.prompter.temperature };
+    let options = lm::ScoreOptions { temperature: plan.prompter.temperature, ..lm::ScoreOptions::default() };
     engine.score(&groups, None, &options)?;
     let (scores, tape) = engine.score_with_tape(&groups, &adapter, &options)?;
     engine.backward(tape, &adapter, &Upstream { d_token_logps: scores.token_logps, d_values: None })?;

@@ -7,6 +7,7 @@ use rollout::prompter::{Identity, Likelihood, Prompter};
 use rollout::rollouts::Environment;
 use rollout::target::Target;
 
+use super::reward;
 use super::world::World;
 use crate::config::plan::{EvalPlan, Plan, What};
 use crate::progress;
@@ -84,6 +85,7 @@ pub(crate) fn arms(
         model: plan.trained_model().to_owned(),
         target: plan.target.model().to_owned(),
         reward: plan.reward.name(),
+        learned: reward::learned_attribute(plan)?,
         steps: tuned.steps,
         seconds: 0.0,
     };

@@ -1,5 +1,6 @@
 //! The folder of a run.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use lm::{Architecture, Lora, PeftDetails, write_atomically};
 use rollout::evaluate::{EvaluatedPrompt, Evaluation};
 use rollout::event::{Event, read_events};
 use rollout::report::{RunRecord, render};
+use toml::Value;
 
 use crate::config;
 use crate::config::plan::Plan;
@@ -153,12 +155,31 @@ fn is_beginning(name: &std::ffi::OsStr) -> bool {
     name == "config.toml" || name.starts_with(".config.toml.") || name.starts_with(".plan.toml.")
 }
 
-/// The lines of two plans that differ.
+/// The values of two plans that differ.
 fn difference(earlier: &Plan, now: &Plan) -> anyhow::Result<String> {
-    let (earlier, now) = (toml::to_string(earlier)?, toml::to_string(now)?);
-    let only = |one: &str, other: &str| {
-        let other: std::collections::BTreeSet<&str> = other.lines().collect();
-        one.lines().filter(|line| !other.contains(line) && !line.is_empty()).collect::<Vec<_>>().join(", ")
+    let lines = |plan: &Plan| -> anyhow::Result<BTreeSet<String>> {
+        let mut lines = BTreeSet::new();
+        flatten("", &Value::try_from(plan)?, &mut lines);
+        Ok(lines)
     };
+    let (earlier, now) = (lines(earlier)?, lines(now)?);
+    let only =
+        |one: &BTreeSet<String>, other: &BTreeSet<String>| match one.difference(other).cloned().collect::<Vec<_>>() {
+            none if none.is_empty() => "nothing more".to_owned(),
+            some => some.join(", "),
+        };
     Ok(format!("it has {}; asked for is {}", only(&earlier, &now), only(&now, &earlier)))
+}
+
+/// Every value below a table as `a.b.c = value`.
+fn flatten(key: &str, value: &Value, lines: &mut BTreeSet<String>) {
+    match value {
+        Value::Table(table) => {
+            for (name, value) in table {
+                let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                flatten(&key, value, lines);
+            }
+        }
+        value => _ = lines.insert(format!("{key} = {value}")),
+    }
 }

@@ -74,9 +74,9 @@ pub(crate) fn check<'a>(plan: &Plan, records: impl IntoIterator<Item = &'a Recor
         let nothing = Exchange { prompt, rewrite: prompt, response: "", record };
         for reward in &plan.reward.0 {
             let cannot = || format!("the reward `{}` cannot judge the responses to every prompt", reward.name());
-            match reward {
-                OneReward::Verifier(verifier) => verifier.verify(&nothing).with_context(cannot)?,
-            };
+            if let OneReward::Verifier(verifier) = reward {
+                verifier.verify(&nothing).with_context(cannot)?;
+            }
         }
     }
     Ok(())

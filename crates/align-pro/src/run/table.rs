@@ -3,6 +3,7 @@
 use rollout::evaluate::{
     EvaluatedPrompt, EvaluatedRewrite, Evaluation, Gain, MeanResult, RewardsResult, WinRateResult,
 };
+use rollout::reward::{Attribute, HeldOutResult};
 
 /// The arms in the order in which they are shown.
 const ORDER: [&str; 4] = ["naive", "ref", "trained", "oracle"];
@@ -49,7 +50,20 @@ pub(crate) fn tell(evaluation: &Evaluation) -> Vec<String> {
             kl.mean
         ));
     }
+    lines.extend(evaluation.about.learned.as_ref().map(told_learned));
     lines
+}
+
+/// A learned reward is not truth: how often it agrees with people stands beside every gain.
+fn told_learned(attribute: &Attribute) -> String {
+    let told = |mean: MeanResult| format!("{:.3} [{:.3}, {:.3}]", mean.mean, mean.interval[0], mean.interval[1]);
+    let HeldOutResult { n_pairs, accuracy, length_accuracy, .. } = &attribute.held_out;
+    format!(
+        "the reward model agrees with people on {} of {n_pairs} held-out pairs (`{}`); length alone on {}",
+        told(*accuracy),
+        attribute.name,
+        told(*length_accuracy)
+    )
 }
 
 /// `; wins 61 % of prompts (20 % ties, counted half; sign test p = 0.003)`

@@ -18,6 +18,8 @@ mod lab_objective;
 #[cfg(unix)]
 mod pull;
 #[cfg(test)]
+mod reward;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod score;

@@ -88,6 +88,11 @@ impl Sweep {
         if gradient == Gradient::Yes {
             scores.expected.resize(hidden.len(), 0.0);
         }
+        if wanted.iter().all(Vec::is_empty) {
+            // Heads alone read these states: the vocabulary has no part in them.
+            let nothing = || vec![Vec::new(); wanted.len()];
+            return HeadScores { logps: nothing(), slopes: nothing(), expected: Vec::new() };
+        }
         for (turn, (hidden, wanted)) in hidden.chunks(STATES * width).zip(wanted.chunks(STATES)).enumerate() {
             let mut gathered = Gathered::new(wanted);
             self.states.pack(pool, hidden, wanted.len(), width);
@@ -179,6 +184,9 @@ impl HeadScores {
         temperature: f32,
         d_hidden: &mut [f32],
     ) {
+        if self.expected.is_empty() {
+            return;
+        }
         let width = model.architecture.hidden;
         pool.chunks(d_hidden, width, |state, out| {
             let mut row = vec![0.0; width];

@@ -9,7 +9,7 @@ use super::forward::Pass;
 use super::head::{Gradient, HeadScores, Sweep};
 use super::tape::{Chunk, KeptLayer, States, Tape};
 use super::{CpuEngine, heads, validate};
-use crate::{Error, Group, Lora, LoraGradients, ScoreOptions, Scores, Upstream};
+use crate::{Error, Group, Lora, LoraGradients, Reads, ScoreOptions, Scores, Upstream};
 
 /// Rows of one packed batch while scoring; a longer single group is taken whole.
 const CHUNK_ROWS: usize = 4096;
@@ -90,7 +90,7 @@ impl CpuEngine {
         let architecture = &model.architecture;
         let mut store = KvStore::passing(architecture.kv_heads, architecture.head_dim);
         let with_heads = adapter.is_some_and(|adapter| adapter.lora.shape.heads > 0);
-        let (batch, states) = pack(groups, &mut store, with_heads);
+        let (batch, states) = pack(groups, &mut store, (options.reads, with_heads));
         let mut layers = Vec::new();
         let pass = Pass::new(pool, model, adapter, &batch);
         pass.embed(activations);
@@ -205,7 +205,7 @@ fn rows(groups: &[Group]) -> usize {
 }
 
 /// Lay out a batch: each prefix once, then its continuations as branches of it.
-fn pack(groups: &[Group], store: &mut KvStore, with_heads: bool) -> (Batch, States) {
+fn pack(groups: &[Group], store: &mut KvStore, (reads, with_heads): (Reads, bool)) -> (Batch, States) {
     let (mut batch, mut states) = (Batch::default(), States::default());
     for group in groups {
         let prefix = store.open(group.prefix.len());
@@ -215,7 +215,10 @@ fn pack(groups: &[Group], store: &mut KvStore, with_heads: bool) -> (Batch, Stat
             .iter()
             .map(|tokens| batch.push(store.open(tokens.len()), 0, Some((prefix, group.prefix.len())), tokens).start)
             .collect();
-        states.push(group, rows.end - 1, &starts, with_heads);
+        match reads {
+            Reads::Tokens => states.push(group, rows.end - 1, &starts, with_heads),
+            Reads::Ends => states.push_ends(group, rows.end - 1, &starts),
+        }
     }
     (batch, states)
 }

@@ -66,6 +66,17 @@ impl States {
         self.last.push(last);
     }
 
+    /// Lay out the states of one group that is read at its continuations' ends alone: at the prefix's where one is empty.
+    pub(super) fn push_ends(&mut self, group: &Group, prefix_last: usize, starts: &[usize]) {
+        let end = |(continuation, start): (&Vec<Token>, &usize)| match continuation.len() {
+            0 => prefix_last,
+            length => start + length - 1,
+        };
+        self.places.push(vec![Vec::new(); group.continuations.len()]);
+        let last = group.continuations.iter().zip(starts).map(end).map(|row| self.state(row)).collect();
+        self.last.push(last);
+    }
+
     /// [group][continuation] → number of scored tokens.
     pub(super) fn lengths(&self) -> impl Iterator<Item = Vec<usize>> + '_ {
         self.places.iter().map(|group| group.iter().map(Vec::len).collect())

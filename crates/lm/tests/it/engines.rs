@@ -23,7 +23,7 @@ pub(crate) fn exact(name: &str) -> CpuEngine {
 }
 
 pub(crate) fn at(temperature: f32) -> ScoreOptions {
-    ScoreOptions { temperature }
+    ScoreOptions { temperature, ..ScoreOptions::default() }
 }
 
 pub(crate) fn score(engine: &mut CpuEngine, groups: &[Group], adapter: Option<&Lora>) -> Scores {

@@ -16,6 +16,8 @@ mod reference;
 mod checkpoints;
 
 #[cfg(test)]
+mod ends;
+#[cfg(test)]
 mod engines;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod pair;
 
 mod aipo;
 mod alpha_dpo;
+mod bradley_terry;
 mod cdpo;
 mod dpo;
 mod dpo_rw;
@@ -23,6 +24,7 @@ mod simpo;
 mod sppo;
 pub use aipo::{Aipo, IteratedCoefficients, aipo, iterated_coefficients};
 pub use alpha_dpo::{AlphaDpo, alpha_dpo};
+pub use bradley_terry::{BradleyTerry, RewardLoss, bradley_terry};
 pub use cdpo::{Cdpo, LabelNoise, cdpo};
 pub use dpo::{Dpo, dpo};
 pub use dpo_rw::{DpoRw, dpo_rw};

@@ -31,10 +31,10 @@ impl Default for ReadOptions {
 }
 
 /// What a file held.
-#[derive(Debug, Default, PartialEq)]
-pub struct Loaded {
+#[derive(Debug, PartialEq)]
+pub struct Loaded<T = Record> {
     /// The usable rows.
-    pub records: Vec<Record>,
+    pub records: Vec<T>,
     /// The others, no more than the options allow.
     pub bad_rows: Vec<BadRow>,
 }
@@ -84,6 +84,19 @@ const MAX_BYTES: u64 = 1 << 28;
 /// Each row has a prompt in one of the forms of TRL's prompt-only type; its other fields are carried along. In CSV, cells
 /// that hold a JSON array or object are read as such, all others as text.
 pub fn read_records(path: &Path, options: &ReadOptions) -> Result<Loaded, Error> {
+    let record = |row: Value, place: Place| {
+        let record = record_of(row, place, &options.prompt_field)?;
+        Ok((record.id.clone(), record))
+    };
+    read_rows(path, options, &record)
+}
+
+/// What becomes of a row: what it is known by, which no other row of the file may be, and what is read of it; or what is
+/// wrong with it.
+pub(super) type Convert<'a, T> = dyn Fn(Value, Place) -> Result<(String, T), String> + 'a;
+
+/// Reads the rows of a file in any of the formats.
+pub(super) fn read_rows<T>(path: &Path, options: &ReadOptions, convert: &Convert<'_, T>) -> Result<Loaded<T>, Error> {
     let cannot_read = |source| Error::Read { path: path.to_owned(), source };
     let file = BufReader::new(File::open(path).map_err(cannot_read)?);
     let (name, input): (&Path, Box<dyn Read>) = match path.extension().and_then(OsStr::to_str) {
@@ -94,7 +107,8 @@ pub fn read_records(path: &Path, options: &ReadOptions) -> Result<Loaded, Error>
         }
         _ => (path, Box::new(file)),
     };
-    let mut rows = Rows::new(path, options);
+    let loaded = Loaded { records: Vec::new(), bad_rows: Vec::new() };
+    let mut rows = Rows { path, options, convert, loaded, places: BTreeMap::new() };
     match name.extension().and_then(OsStr::to_str) {
         Some("jsonl" | "ndjson") => read_lines(input, &mut rows)?,
         Some("json") => read_array(input, &mut rows)?,
@@ -105,7 +119,7 @@ pub fn read_records(path: &Path, options: &ReadOptions) -> Result<Loaded, Error>
     Ok(rows.loaded)
 }
 
-fn read_lines(input: Box<dyn Read>, rows: &mut Rows<'_>) -> Result<(), Error> {
+fn read_lines<T>(input: Box<dyn Read>, rows: &mut Rows<'_, T>) -> Result<(), Error> {
     let mut input = BufReader::new(input);
     let mut line = Vec::new();
     for number in 1.. {
@@ -123,7 +137,7 @@ fn read_lines(input: Box<dyn Read>, rows: &mut Rows<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn read_array(input: Box<dyn Read>, rows: &mut Rows<'_>) -> Result<(), Error> {
+fn read_array<T>(input: Box<dyn Read>, rows: &mut Rows<'_, T>) -> Result<(), Error> {
     let mut bytes = Vec::new();
     input.take(MAX_BYTES).read_to_end(&mut bytes).map_err(|error| rows.cannot_read(error))?;
     let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
@@ -131,7 +145,7 @@ fn read_array(input: Box<dyn Read>, rows: &mut Rows<'_>) -> Result<(), Error> {
     items.into_iter().zip(1..).try_for_each(|(item, number)| rows.push(Place::Item(number), Ok(item)))
 }
 
-fn read_table(input: Box<dyn Read>, rows: &mut Rows<'_>) -> Result<(), Error> {
+fn read_table<T>(input: Box<dyn Read>, rows: &mut Rows<'_, T>) -> Result<(), Error> {
     let mut table = csv::Reader::from_reader(input);
     let names = table.headers().map_err(|error| rows.cannot_read(error.into()))?.clone();
     let prompt_field = rows.options.prompt_field.clone();
@@ -162,7 +176,7 @@ fn cell_value(cell: &str) -> Value {
     parsed.unwrap_or_else(|| Value::from(cell))
 }
 
-fn read_columns(input: Box<dyn Read>, rows: &mut Rows<'_>) -> Result<(), Error> {
+fn read_columns<T>(input: Box<dyn Read>, rows: &mut Rows<'_, T>) -> Result<(), Error> {
     let mut bytes = Vec::new();
     input.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| rows.cannot_read(error))?;
     if bytes.len() as u64 > MAX_BYTES {
@@ -181,25 +195,22 @@ fn read_columns(input: Box<dyn Read>, rows: &mut Rows<'_>) -> Result<(), Error> 
 }
 
 /// The rows of one file as they come in.
-struct Rows<'a> {
+struct Rows<'a, T> {
     path: &'a Path,
     options: &'a ReadOptions,
-    loaded: Loaded,
+    convert: &'a Convert<'a, T>,
+    loaded: Loaded<T>,
     places: BTreeMap<String, Place>,
 }
 
-impl<'a> Rows<'a> {
-    fn new(path: &'a Path, options: &'a ReadOptions) -> Rows<'a> {
-        Rows { path, options, loaded: Loaded::default(), places: BTreeMap::new() }
-    }
-
+impl<T> Rows<'_, T> {
     fn cannot_read(&self, source: std::io::Error) -> Error {
         Error::Read { path: self.path.to_owned(), source }
     }
 
     fn push(&mut self, place: Place, row: Result<Value, String>) -> Result<(), Error> {
-        let record = row.and_then(|row| record_of(row, place, &self.options.prompt_field));
-        match record.and_then(|record| self.first_of_its_id(record, place)) {
+        let converted = row.and_then(|row| (self.convert)(row, place));
+        match converted.and_then(|(id, record)| self.first_of_its_id(id, record, place)) {
             Ok(record) => self.loaded.records.push(record),
             Err(problem) => {
                 self.loaded.bad_rows.push(BadRow { place, problem });
@@ -213,11 +224,11 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    fn first_of_its_id(&mut self, record: Record, place: Place) -> Result<Record, String> {
-        match self.places.get(&record.id) {
-            Some(earlier) => Err(format!("repeats the id `{}` of {earlier}", record.id)),
+    fn first_of_its_id(&mut self, id: String, record: T, place: Place) -> Result<T, String> {
+        match self.places.get(&id) {
+            Some(earlier) => Err(format!("repeats the id `{id}` of {earlier}")),
             None => {
-                self.places.insert(record.id.clone(), place);
+                self.places.insert(id, place);
                 Ok(record)
             }
         }
@@ -237,7 +248,7 @@ fn record_of(row: Value, place: Place, prompt_field: &str) -> Result<Record, Str
     Ok(Record { id: id_of(&fields).unwrap_or_else(|| place.to_string()), prompt, fields })
 }
 
-fn prompt_of(value: Value) -> Result<Prompt, String> {
+pub(super) fn prompt_of(value: Value) -> Result<Prompt, String> {
     match value {
         Value::String(text) => Ok(Prompt::Text(text)),
         Value::Array(_) => {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::rewards::RewardsResult;
+use crate::reward::Attribute;
 
 /// Arms side by side on the same held-out prompts; `result.json` of a run folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,9 @@ pub struct About {
     pub target: String,
     /// The reward's name.
     pub reward: String,
+    /// How far to trust the reward, where a reward model is it or a part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<Attribute>,
     /// Training steps behind the trained arm.
     pub steps: u64,
     /// Seconds that the whole run took. It differs from run to run, unlike everything else.

@@ -86,7 +86,15 @@ fn through(name: &str, prompter: &mut dyn Prompter, draw: Draw, n: usize) -> (Ve
 }
 
 fn about() -> About {
-    About { seed: 7, model: "m".to_owned(), target: "t".to_owned(), reward: "r".to_owned(), steps: 3, seconds: 0.0 }
+    About {
+        seed: 7,
+        model: "m".to_owned(),
+        target: "t".to_owned(),
+        reward: "r".to_owned(),
+        learned: None,
+        steps: 3,
+        seconds: 0.0,
+    }
 }
 
 #[test]

@@ -45,11 +45,13 @@ pub enum Metric {
     NumTokens,
     /// Share of rewrites that a rail replaced by the user's prompt.
     FellBack,
+    /// Share of preference pairs whose chosen response has the higher reward.
+    Accuracy,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Metric; 21] = [
+    pub const ALL: [Metric; 22] = [
         Metric::Reward,
         Metric::RewardStd,
         Metric::FracRewardZeroStd,
@@ -71,6 +73,7 @@ impl Metric {
         Metric::ExplainedVariance,
         Metric::NumTokens,
         Metric::FellBack,
+        Metric::Accuracy,
     ];
 
     /// Its name in events and dashboards.
@@ -97,6 +100,7 @@ impl Metric {
             Metric::ExplainedVariance => "val/explained_variance",
             Metric::NumTokens => "num_tokens",
             Metric::FellBack => "rails/fell_back",
+            Metric::Accuracy => "accuracy",
         }
     }
 }

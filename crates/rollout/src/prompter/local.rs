@@ -142,7 +142,7 @@ impl<E: Engine> Prompter for AdaptedPrompter<'_, E> {
 impl<E: Engine> Likelihood for AdaptedPrompter<'_, E> {
     fn logps(&mut self, written: &[(&Record, Vec<&Written>)]) -> Result<Vec<Vec<f64>>, Error> {
         let prompter = self.prompter;
-        let options = ScoreOptions { temperature: prompter.temperature };
+        let options = ScoreOptions { temperature: prompter.temperature, ..ScoreOptions::default() };
         let mut logps = Vec::with_capacity(written.len());
         let (mut groups, mut n_tokens) = (Vec::new(), 0);
         for (index, (record, texts)) in written.iter().enumerate() {

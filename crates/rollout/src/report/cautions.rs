@@ -6,6 +6,7 @@ use super::gains;
 use super::html::Html;
 use super::page::prose;
 use super::verdict::described;
+use crate::evaluate::MeanResult;
 use crate::event::Metric;
 
 /// Responses that grew or shrank by more than this share may be what the reward really saw.
@@ -18,7 +19,14 @@ const NOTABLE_SHARE: f64 = 0.1;
 const LOGP_DIFFERENCE: f64 = 0.01;
 
 pub(crate) fn draw(html: &mut Html, facts: &Facts<'_>) {
-    let lists = [lengths(facts), equal_length(facts), fell_back(facts), few_prompts(facts), cut_responses(facts)];
+    let lists = [
+        learned(facts),
+        lengths(facts),
+        equal_length(facts),
+        fell_back(facts),
+        few_prompts(facts),
+        cut_responses(facts),
+    ];
     let training = [skipped(facts), numerics(facts)];
     let cautions: Vec<String> = lists.into_iter().chain(training).flatten().collect();
     if cautions.is_empty() {
@@ -28,6 +36,21 @@ pub(crate) fn draw(html: &mut Html, facts: &Facts<'_>) {
         html.leaf("strong", &[], "Before you believe it");
         html.element("ul", &[], |html| cautions.iter().for_each(|caution| prose(html, "li", "", caution)));
     });
+}
+
+/// A learned reward is not truth.
+fn learned(facts: &Facts<'_>) -> Option<String> {
+    let attribute = facts.run.evaluation?.about.learned.as_ref()?;
+    let told = |mean: MeanResult| format!("{} {}", format::fixed(mean.mean, 3), format::interval(mean.interval, 3));
+    let held_out = &attribute.held_out;
+    Some(format!(
+        "The reward `{}` was learned: it agrees with people on {} of {} held-out pairs, where a coin has 0.5 and length \
+         alone {}.",
+        attribute.name,
+        told(held_out.accuracy),
+        format::count(held_out.n_pairs as u64),
+        told(held_out.length_accuracy)
+    ))
 }
 
 /// Arms whose responses are of another length than those they are compared with.

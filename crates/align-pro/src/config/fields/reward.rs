@@ -1,10 +1,10 @@
 //! `[reward.NAME]`, and how several of them are mixed.
 
 use super::Absent::{Nothing, Refused, Value};
-use super::Kind::{Choice, Json, List, Name, OneOf, Table, Text};
+use super::Kind::{Choice, Json, List, Name, OneOf, Path, Table, Text};
 use super::{COUNT, COUNT_OR_NONE, Field, POSITIVE, field};
 
-pub(super) const VERIFIERS: &[Field] = &[
+pub(super) const REWARDS: &[Field] = &[
     field("constraints", Table(CONSTRAINTS), Nothing, "The share of the record's constraints that the response meets."),
     field("exact-number", Table(EXACT_NUMBER), Nothing, "1 where the response's final number is the record's."),
     field("exact-match", Table(EXACT_MATCH), Nothing, "1 where the response is the record's answer."),
@@ -12,6 +12,7 @@ pub(super) const VERIFIERS: &[Field] = &[
     field("contains", Table(CONTAINS), Nothing, "The share of the wanted texts that occur in the response."),
     field("json-schema", Json, Nothing, "1 where the response is JSON that fits this schema."),
     field("length", Table(LENGTH), Nothing, "1 within the limits, and less the further outside."),
+    field("model", Table(LEARNED), Nothing, "What a reward model that `reward train` made says."),
 ];
 
 const CONSTRAINTS: &[Field] = &[
@@ -48,6 +49,12 @@ const LENGTH: &[Field] = &[
     field("unit", Choice(&["characters", "words", "lines"]), Refused, "What is counted."),
     field("at-least", COUNT_OR_NONE, Value("0"), "The least that will do."),
     field("at-most", COUNT_OR_NONE, Nothing, "The most that will do."),
+];
+
+const LEARNED: &[Field] = &[
+    field("path", Path, Refused, "The folder that `reward train` made."),
+    field("attribute", Name, Nothing, "The attribute that is the reward, where the model has several."),
+    field("precision", Choice(&["auto", "f32", "bf16", "int8"]), Value("'auto'"), "How the weights are kept."),
 ];
 
 pub(in crate::config) const MIX: &[Field] = &[

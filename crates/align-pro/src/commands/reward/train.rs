@@ -1,0 +1,374 @@
+//! `reward train`: from preference pairs to a reward model that says how good it is.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use anyhow::{Context, ensure};
+use indicatif::ProgressBar;
+use lm::{CpuEngine, Engine, PeftDetails, tape_bytes_per_token, write_atomically};
+use objective::BradleyTerry;
+use rollout::data::{Preference, Prompt, ReadOptions};
+use rollout::evaluate::MeanResult;
+use rollout::event::{Event, EventLog, EventSink, Metric};
+use rollout::model::LocalModel;
+use rollout::reward::{
+    Attribute, Backbone, CARD_VERSION, HeldOutPair, HeldOutResult, LearnedReward, Reading, RewardCard,
+};
+use serde::{Deserialize, Serialize};
+use train::options::{DecayName, LoraOptions, OptimizerOptions, ScheduleOptions};
+use train::reward_model::{self, RewardModelRun, RewardPair, frozen};
+use train::{Checkpoints, Outcome};
+
+use super::pairs::{Item, Shares, Source, Split, items, key};
+use crate::arguments::{BackboneFlag, RewardTrain};
+use crate::commands::Session;
+use crate::config::plan::PrecisionName;
+use crate::failure::Failure;
+use crate::output::{Output, say};
+use crate::progress;
+use crate::run::models::Models;
+use crate::run::reward::{CARD, card};
+
+/// Bytes that the activations of one backward pass may take.
+const TAPE_BUDGET: usize = 1 << 30;
+
+/// Pairs of each attribute over whose responses the mean reward is taken.
+const CENTRE_PAIRS: usize = 64;
+
+const PLAN: &str = "plan.json";
+
+/// All that decides a reward model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Plan {
+    sources: Vec<Source>,
+    model: String,
+    backbone: Backbone,
+    epochs: f64,
+    pairs_per_step: usize,
+    learning_rate: f64,
+    rank: usize,
+    length_debiased: bool,
+    center_weight: f64,
+    reading: Reading,
+    shares: Shares,
+    validate_every: u64,
+    patience: u64,
+    seed: u64,
+    prompt_field: String,
+    max_bad_rows: usize,
+}
+
+/// The pairs of all attributes as tokens, and those held out as they are.
+struct Pairs {
+    /// `[attribute][pair]`
+    train: Vec<Vec<Item>>,
+    validation: Vec<Vec<Item>>,
+    held_out: Vec<Vec<Item>>,
+    splits: Vec<Split>,
+}
+
+pub(super) fn run(arguments: &RewardTrain, session: &Session, output: &mut Output) -> anyhow::Result<()> {
+    let plan = plan(arguments)?;
+    let folder = &arguments.out;
+    begin(folder, &plan)?;
+    if !folder.join(CARD).is_file() {
+        let mut models = Models::new(TAPE_BUDGET, &arguments.threads, session);
+        let model = models.get(&plan.model, PrecisionName::Auto)?;
+        let pairs = pairs(&plan, &model)?;
+        let outcome = train(&plan, folder, &model, &pairs)?;
+        conclude(&plan, folder, model, &pairs, outcome)?;
+    }
+    let card = card(folder)?;
+    if arguments.json {
+        return output.json_document(&card);
+    }
+    tell(&card).into_iter().try_for_each(|line| output.line(&line))
+}
+
+fn plan(arguments: &RewardTrain) -> anyhow::Result<Plan> {
+    let sources = arguments.pairs.iter().map(|text| Source::parse(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    for (index, source) in sources.iter().enumerate() {
+        let is_new = sources[..index].iter().all(|earlier| earlier.name != source.name);
+        ensure!(is_new, "two attributes are called `{}`; write NAME=FILE", source.name);
+    }
+    let share = |flag: &str, share: f64| -> anyhow::Result<f64> {
+        ensure!((0.0..1.0).contains(&share), "`{flag}` must be at least 0 and below 1, found {share}");
+        Ok(share)
+    };
+    let positive = |flag: &str, number: f64| -> anyhow::Result<f64> {
+        ensure!(number.is_finite() && number > 0.0, "`{flag}` must be above 0, found {number}");
+        Ok(number)
+    };
+    let center_weight = arguments.center_weight;
+    let is_weight = center_weight.is_finite() && center_weight >= 0.0;
+    ensure!(is_weight, "`--center-weight` must be at least 0, found {center_weight}");
+    Ok(Plan {
+        sources,
+        model: arguments.model.clone(),
+        backbone: match arguments.backbone {
+            BackboneFlag::Lora => Backbone::Lora,
+            BackboneFlag::Frozen => Backbone::Frozen,
+        },
+        epochs: positive("--epochs", arguments.epochs)?,
+        pairs_per_step: arguments.pairs_per_step.get(),
+        learning_rate: positive("--learning-rate", arguments.learning_rate)?,
+        rank: arguments.rank.get(),
+        length_debiased: arguments.length_debiased,
+        center_weight,
+        reading: Reading {
+            max_prompt_tokens: arguments.max_prompt_tokens.get(),
+            max_response_tokens: arguments.max_response_tokens.get(),
+        },
+        shares: Shares {
+            held_out: share("--held-out-share", arguments.held_out_share)?,
+            validation: share("--validation-share", arguments.validation_share)?,
+            max_pairs: arguments.max_pairs.map(std::num::NonZeroUsize::get),
+        },
+        validate_every: arguments.validate_every.get() as u64,
+        patience: arguments.patience,
+        seed: arguments.seed,
+        prompt_field: arguments.prompt_field.clone(),
+        max_bad_rows: arguments.max_bad_rows,
+    })
+}
+
+/// Make the folder of a reward model, or see that the one there is of the same plan.
+fn begin(folder: &Path, plan: &Plan) -> anyhow::Result<()> {
+    let path = folder.join(PLAN);
+    if path.is_file() {
+        let cannot = || format!("cannot use `{}`", path.display());
+        let earlier: Plan = serde_json::from_slice(&std::fs::read(&path).with_context(cannot)?).with_context(cannot)?;
+        if earlier != *plan {
+            return Err(Failure::OtherRewardModel { folder: folder.to_owned() }.into());
+        }
+        return Ok(());
+    }
+    // A kill may have left the plan half written.
+    let is_left = |entry: std::fs::DirEntry| !entry.file_name().to_string_lossy().starts_with(".plan.json");
+    if std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(is_left)) {
+        return Err(Failure::NotEmpty { folder: folder.to_owned() }.into());
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+    Ok(write_atomically(&path, &serde_json::to_vec_pretty(plan)?)?)
+}
+
+fn pairs(plan: &Plan, model: &LocalModel<CpuEngine>) -> anyhow::Result<Pairs> {
+    let options = ReadOptions { prompt_field: plan.prompt_field.clone(), max_bad_rows: plan.max_bad_rows };
+    let mut pairs = Pairs { train: Vec::new(), validation: Vec::new(), held_out: Vec::new(), splits: Vec::new() };
+    for (attribute, source) in plan.sources.iter().enumerate() {
+        let split = source.split(&options, plan.shares)?;
+        let items = |pairs: &[Preference]| items(pairs, attribute, plan.reading, model);
+        let (mut train, mut validation) = (items(&split.train)?, items(&split.validation)?);
+        if plan.length_debiased {
+            let weight = length_weight(&train);
+            for item in train.iter_mut().chain(&mut validation) {
+                item.pair.handicap += weight * item.log_longer;
+            }
+        }
+        pairs.held_out.push(items(&split.held_out)?);
+        pairs.train.push(train);
+        pairs.validation.push(validation);
+        say(format_args!(
+            "{}: {} pairs to train on, {} to stop by, {} held out",
+            source.name,
+            split.train.len(),
+            split.validation.len(),
+            split.held_out.len()
+        ));
+        pairs.splits.push(split);
+    }
+    Ok(pairs)
+}
+
+/// γ of P(chosen ≻ rejected) = σ(γ log (length ratio)), by Newton's method: what the lengths alone explain.
+fn length_weight(items: &[Item]) -> f64 {
+    let mut weight = 0.0;
+    for _ in 0..50 {
+        let (mut slope, mut curvature) = (0.0, 1e-6);
+        for x in items.iter().map(|item| item.log_longer) {
+            let p = objective::logspace::sigmoid(weight * x);
+            slope += (1.0 - p) * x;
+            curvature += p * (1.0 - p) * x * x;
+        }
+        weight += slope / curvature;
+    }
+    weight
+}
+
+fn flat(items: &[Vec<Item>]) -> Vec<RewardPair> {
+    items.iter().flatten().map(|item| item.pair.clone()).collect()
+}
+
+fn train(plan: &Plan, folder: &Path, model: &Rc<LocalModel<CpuEngine>>, pairs: &Pairs) -> anyhow::Result<Outcome> {
+    let (training, validation) = (flat(&pairs.train), flat(&pairs.validation));
+    let limit = {
+        let engine = model.engine();
+        TAPE_BUDGET / tape_bytes_per_token(engine.architecture(), engine.precision()).max(1)
+    };
+    let names: Vec<String> = plan.sources.iter().map(|source| source.name.clone()).collect();
+    if plan.backbone == Backbone::Frozen {
+        let bar = progress::count("hidden states", (training.len() + validation.len()) as u64);
+        let done = &mut |done| bar.set_position(done as u64);
+        let outcome = frozen::train(model, &training, &validation, names.len(), limit, done)?;
+        bar.finish_and_clear();
+        return Ok(outcome);
+    }
+    let steps = ((plan.epochs * training.len() as f64 / plan.pairs_per_step as f64).ceil() as u64).max(1);
+    let checkpoints = Checkpoints::new(&folder.join("checkpoints"), &plan.model);
+    let events = EventLog::resume(&folder.join("events.jsonl"), checkpoints.events_length()?)?;
+    let mut watcher = Steps { bar: progress::steps("training", steps), steps };
+    let run = RewardModelRun {
+        model,
+        pairs: &training,
+        validation: &validation,
+        attributes: &names,
+        objective: BradleyTerry { center_weight: plan.center_weight },
+        lora: &LoraOptions { rank: plan.rank, alpha: 2.0 * plan.rank as f32, ..LoraOptions::default() },
+        optimizer: &OptimizerOptions {
+            learning_rate: plan.learning_rate,
+            warmup: steps / 20,
+            decay: DecayName::Linear,
+            ..OptimizerOptions::default()
+        },
+        schedule: &ScheduleOptions {
+            steps,
+            prompts_per_step: plan.pairs_per_step,
+            checkpoint_every: plan.validate_every,
+            validate_every: plan.validate_every,
+            patience: plan.patience,
+            activation_memory: TAPE_BUDGET >> 20,
+        },
+        seed: plan.seed,
+        micro_batch_tokens: limit,
+        checkpoints,
+        events,
+        watcher: &mut watcher,
+    };
+    Ok(reward_model::train(run)?)
+}
+
+/// A bar over updates on a terminal, lines elsewhere.
+struct Steps {
+    bar: ProgressBar,
+    steps: u64,
+}
+
+impl EventSink for Steps {
+    fn emit(&mut self, event: &Event) -> Result<(), rollout::Error> {
+        match event {
+            Event::StepDone(done) => {
+                let figure = |metric: Metric| done.metrics.get(metric.name()).copied().unwrap_or_default();
+                let told = format!("loss {:.3}  accuracy {:.2}", figure(Metric::Loss), figure(Metric::Accuracy));
+                if self.bar.is_hidden() {
+                    say(format_args!("step {}/{}  {told}  {:.1} s", done.step, self.steps, done.seconds.total));
+                }
+                self.bar.set_position(done.step);
+                self.bar.set_message(told);
+            }
+            Event::Validated { step, reward, best, .. } => {
+                let best = if *best { ", the best so far" } else { "" };
+                self.bar.suspend(|| say(format_args!("step {step}: validation loss {:.4}{best}", -reward)));
+            }
+            Event::Finished { .. } => self.bar.finish_and_clear(),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Measure what was trained on what it never saw, and write it all down; the card comes last.
+fn conclude(
+    plan: &Plan,
+    folder: &Path,
+    model: Rc<LocalModel<CpuEngine>>,
+    pairs: &Pairs,
+    outcome: Outcome,
+) -> anyhow::Result<()> {
+    let mut card = RewardCard {
+        version: CARD_VERSION,
+        model: plan.model.clone(),
+        backbone: plan.backbone,
+        reading: plan.reading,
+        length_debiased: plan.length_debiased,
+        seed: plan.seed,
+        steps: outcome.kept_step,
+        attributes: Vec::new(),
+    };
+    let architecture = model.engine().architecture().clone();
+    let learned = LearnedReward::new(model, outcome.adapter.clone(), card.clone(), 0);
+    for (index, (source, split)) in plan.sources.iter().zip(&pairs.splits).enumerate() {
+        let sample = &split.train[..split.train.len().min(CENTRE_PAIRS)];
+        let rewards = rewards(&learned, sample, index, "centring")?;
+        let sum: f64 = rewards.iter().map(|(chosen, rejected)| chosen + rejected).sum();
+        let center = sum / (2 * rewards.len()) as f64;
+        let measured = self::rewards(&learned, &split.held_out, index, "measuring")?;
+        let held_out = split.held_out.iter().zip(&pairs.held_out[index]).zip(measured);
+        let held_out: Vec<HeldOutPair> = held_out
+            .map(|((pair, item), (chosen, rejected))| HeldOutPair {
+                prompt: key(&pair.prompt).to_owned(),
+                margin: chosen - rejected,
+                longer_by: item.longer_by,
+            })
+            .collect();
+        let longer = pairs.train[index].iter().map(|item| item.longer_by.signum()).sum::<f64>();
+        card.attributes.push(Attribute {
+            name: source.name.clone(),
+            data: source.file.display().to_string(),
+            n_train: split.train.len(),
+            n_validation: split.validation.len(),
+            center,
+            held_out: HeldOutResult::of(&held_out, longer >= 0.0)?,
+        });
+    }
+    let details = PeftDetails { base_model: Some(plan.model.clone()), ..PeftDetails::default() };
+    outcome.adapter.save_peft(folder, &architecture, &details)?;
+    Ok(write_atomically(&folder.join(CARD), &serde_json::to_vec_pretty(&card)?)?)
+}
+
+/// One attribute's rewards of pairs, chosen and rejected.
+fn rewards(
+    learned: &LearnedReward<CpuEngine>,
+    pairs: &[Preference],
+    attribute: usize,
+    what: &str,
+) -> anyhow::Result<Vec<(f64, f64)>> {
+    let bar = progress::count(what, pairs.len() as u64);
+    let mut found = Vec::with_capacity(pairs.len());
+    for batch in pairs.chunks(16) {
+        let both =
+            |pair: &'_ Preference| [pair.chosen.clone(), pair.rejected.clone()].map(|text| (pair.prompt.clone(), text));
+        let exchanges: Vec<(Prompt, String)> = batch.iter().flat_map(both).collect();
+        let exchanges: Vec<(&Prompt, &str)> =
+            exchanges.iter().map(|(prompt, response)| (prompt, response.as_str())).collect();
+        let rewards = learned.values(&exchanges)?;
+        found.extend(rewards.chunks_exact(2).map(|pair| (pair[0][attribute], pair[1][attribute])));
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(found)
+}
+
+/// What is known about a reward model, for people.
+fn tell(card: &RewardCard) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{:<14} {:>8} {:>8}  {:<24}  {:<24}  {:<24} {:>8} {:>8}",
+        "attribute", "trained", "held out", "accuracy", "length alone", "difference", "log loss", "cal. err"
+    )];
+    let told = |mean: MeanResult| format!("{:.3} [{:.3}, {:.3}]", mean.mean, mean.interval[0], mean.interval[1]);
+    for Attribute { name, n_train, held_out, .. } in &card.attributes {
+        lines.push(format!(
+            "{name:<14} {n_train:>8} {:>8}  {:<24}  {:<24}  {:<24} {:>8.3} {:>8.3}",
+            held_out.n_pairs,
+            told(held_out.accuracy),
+            told(held_out.length_accuracy),
+            told(held_out.over_length),
+            held_out.log_loss,
+            held_out.calibration_error
+        ));
+    }
+    lines.push(String::new());
+    lines.push(
+        "accuracy on pairs about prompts never trained on, 95 % intervals over prompts; 0.5 is a coin".to_owned(),
+    );
+    lines
+}

@@ -15,7 +15,7 @@ pub(crate) use config::{ConfigCommand, ConfigShow, Init, TemplateName};
 pub(crate) use data::{DataCommand, SplitFlag, SynthCommand, SynthConstraints};
 pub(crate) use lab::{DistanceName, FixedPoint, Lab, LabCommand, LabObjective, MethodName, MethodOptions, World};
 pub(crate) use reward::{BackboneFlag, RewardCommand, RewardScore, RewardTrain};
-pub(crate) use run::{Doctor, Eval, Headroom, Quickstart, Report, Rewrite, ThreadFlags, Train};
+pub(crate) use run::{Bound, Doctor, Eval, Headroom, Quickstart, Report, Rewrite, ThreadFlags, Train};
 
 /// Train, measure and serve prompters for frozen language models.
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Train(Train),
     /// Arms side by side on held-out prompts
     Eval(Eval),
+    /// How far a trained prompter can be, and is, from fine-tuning the target
+    Bound(Bound),
     /// Prompts through a trained prompter
     Rewrite(Rewrite),
     /// Make a run's report anew and say where it is
@@ -232,6 +234,12 @@ pub(crate) struct EngineFlags {
 fn at_most<const MOST: usize>(text: &str) -> Result<NonZeroUsize, String> {
     let count = text.parse().ok().and_then(NonZeroUsize::new).filter(|count| count.get() <= MOST);
     count.ok_or_else(|| format!("it must be a whole number from 1 to {MOST}"))
+}
+
+/// A finite number above 0.
+fn above_zero(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "it must be a number above 0".to_owned())
 }
 
 /// How the frozen weights are kept.

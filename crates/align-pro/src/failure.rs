@@ -60,6 +60,8 @@ pub(crate) enum Failure {
     NoLocalTarget,
     #[error("the run in `{}` trained a target, and has no prompter", folder.display())]
     NoPrompter { folder: PathBuf },
+    #[error("the run has no lambda from which to take the beta of a fine-tuned target")]
+    NoBeta,
     #[error("the run in `{}` did not train the target `{target}`", folder.display())]
     NotAnOracle { folder: PathBuf, target: String },
     #[error("the run in `{}` is not finished", folder.display())]
@@ -129,6 +131,7 @@ impl Failure {
             Failure::NotTrained { .. } => "`align-pro train` with the same configuration and folder goes on with it",
             Failure::NoLocalTarget => "oracles are for `[target.local]`",
             Failure::NoPrompter { .. } => "`align-pro eval` measures it; `--oracle` compares a prompter with it",
+            Failure::NoBeta => "give it as `--beta`: how strongly a fine-tuned target would be held to the frozen one",
             Failure::NotAnOracle { .. } => {
                 "an oracle is a run of the same configuration with `--set train.what=target`"
             }

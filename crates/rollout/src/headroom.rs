@@ -204,7 +204,8 @@ fn target(naive: &[EvaluatedPrompt], beta: f64) -> Result<TargetHeadroom, Error>
     })
 }
 
-fn is_enough(effective: f64, drawn: usize) -> bool {
+/// Whether so many effective samples, of those drawn, carry an estimate.
+pub(crate) fn is_enough(effective: f64, drawn: usize) -> bool {
     effective >= ENOUGH_SAMPLES.min(drawn as f64 / 4.0)
 }
 
@@ -293,7 +294,7 @@ impl Headroom {
 }
 
 /// A figure as `+0.120 [+0.090, +0.150]`.
-fn told(figure: MeanResult) -> String {
+pub(crate) fn told(figure: MeanResult) -> String {
     let [low, high] = figure.interval;
     format!("{:+.3} [{low:+.3}, {high:+.3}]", figure.mean)
 }

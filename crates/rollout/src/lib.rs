@@ -13,10 +13,12 @@
 //! - [`journal`]: finished calls of targets, so that none is made twice.
 //! - [`rollouts`]: prompts through prompter, target and reward.
 //! - [`evaluate`]: arms side by side on held-out prompts.
+//! - [`headroom`]: what any prompter could win; [`bound`]: how far a trained one is from fine-tuning the target.
 //! - [`event`]: what happens in a run; [`tensorboard`] and [`report`] show it.
 //!
 //! Start reading at [`rollouts::collect`].
 
+pub mod bound;
 pub mod data;
 mod error;
 pub mod evaluate;

@@ -82,6 +82,14 @@ impl Default for Rails {
     }
 }
 
+impl Rails {
+    /// Whether a finding can take something off the reward.
+    pub fn penalise(&self) -> bool {
+        let actions = [self.chatter, self.too_long, self.unchanged, self.answer_leak, self.intent];
+        self.penalty > 0.0 && actions.contains(&Action::Penalise)
+    }
+}
+
 /// One thing found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {

@@ -5,12 +5,13 @@
 //!
 //! # Layout
 //! - `verdict`, `cautions`: the answer, and what speaks against it.
-//! - `arms`, `parts`, `gains`, `examples`, `training`, `record`: the sections, from top to bottom.
+//! - `arms`, `parts`, `gains`, `bound`, `examples`, `training`, `record`: the sections, from top to bottom.
 //! - `facts`: the record, sorted out once for all of them.
 //! - `page`, `html`, `format`: figures and tables, markup, numbers.
 //! - `plot`: axes and marks.
 
 mod arms;
+mod bound;
 mod cautions;
 mod examples;
 mod facts;
@@ -24,6 +25,7 @@ mod record;
 mod training;
 mod verdict;
 
+use crate::bound::BoundReport;
 use crate::evaluate::{EvaluatedPrompt, Evaluation};
 use crate::event::Event;
 use facts::Facts;
@@ -43,13 +45,15 @@ pub struct RunRecord<'a> {
     pub evaluation: Option<&'a Evaluation>,
     /// What each arm did with each prompt.
     pub prompts: &'a [EvaluatedPrompt],
+    /// How far the prompter is from fine-tuning the target, where that was measured.
+    pub bound: Option<&'a BoundReport>,
 }
 
 /// The run as an HTML file.
 ///
 /// ```
 /// use rollout::report::{RunRecord, render};
-/// let run = RunRecord { name: "first <try>", config_toml: "", events: &[], evaluation: None, prompts: &[] };
+/// let run = RunRecord { name: "first <try>", config_toml: "", events: &[], evaluation: None, prompts: &[], bound: None };
 /// let html = render(&run);
 /// assert!(html.starts_with("<!DOCTYPE html>") && html.contains("first &lt;try&gt;"));
 /// ```
@@ -59,6 +63,7 @@ pub fn render(run: &RunRecord<'_>) -> String {
         arms::section(&facts),
         parts::section(&facts),
         gains::section(&facts),
+        bound::section(&facts),
         examples::section(&facts),
         training::section(&facts),
         examples::rollouts_section(&facts),

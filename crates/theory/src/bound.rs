@@ -7,17 +7,26 @@
 //! - (1.5b) r_max TV(π*, π_{ρ_ref}) − λ Jeffreys: the two total variations merged before the triangle inequality
 //! - (1.5c) r_max TV(π*, π_{ρ*}): direct
 //!
+//! For a prompter ρ that is not ρ*, with C = J(π_{ρ_ref}) − J(π_ρ):
+//! - J(π*) − J(π_ρ) ≤ (terms 1 and 2) + C, and ≤ r_max TV(π*, π_{ρ_ref}) + C, for every ρ and every π*
+//! - C = −λ KL(ρ ‖ ρ_ref) + J_λ(ρ_ref) − J_λ(ρ), so that (1.4) holds wherever J_λ(ρ) ≥ J_λ(ρ_ref)
+//! - C = −λ [KL(ρ ‖ ρ_ref) + KL(ρ_ref ‖ ρ)] + λ [KL(ρ_ref ‖ ρ) + KL(ρ ‖ ρ*) − KL(ρ_ref ‖ ρ*)], so that (1.5a-b) hold
+//!   wherever the second bracket is not above 0
+//!
+//! The first is the theorem's own first two steps, which do not know ρ. The second is the definition of J_λ (1.2). For the
+//! third put R = λ log(ρ*/ρ_ref) + const into C = (E_{ρ_ref} − E_ρ) R and log(ρ*/ρ_ref) = log(ρ/ρ_ref) + log(ρ*/ρ) into that.
+//!
 //! The theorem of arXiv:2501.03486; the sharper forms are this project's.
 //!
 //! ## Symbols
 //! r_max `reward_span` (b − a for rewards in [a, b], 1.5d); the three terms of (1.4) `terms`, the last one negative.
 //!
 //! ## Choices
-//! (1.4) and (1.5a-b) need ρ* of the same λ; (1.5c) holds for any prompter. A bound above r_max says nothing that the
+//! (1.4) and (1.5a-b) need ρ* of the same λ, or a premise above; (1.5c) holds for any prompter. A bound above r_max says nothing that the
 //! range of the reward does not: [`Bound::clipped`] beside the plain figures shows it.
 //!
 //! ## Checked against
-//! Fixture A and random worlds in `tests/it/bound.rs`.
+//! Fixture A and random worlds in `tests/it/bound.rs`; prompters that are not ρ* in `tests/it/law.rs`.
 
 use crate::closed_form::Tilted;
 use crate::divergence::{expectation, total_variation};

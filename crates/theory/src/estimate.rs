@@ -5,6 +5,7 @@
 //! | log Z, J(ρ*), KL(ρ* ‖ ρ_ref) | N rewrites of ρ_ref with their values | [`estimate_tilted`] | O(1/N²) |
 //! | J(π*), TV(π*, π_F) | N responses of π_F with their rewards | [`estimate_tilted`] | O(1/N²) |
 //! | the best of n, J(ρ*) under noisy rewards | two means of rewards a rewrite | [`best_of_curve`], [`tilted_worth`] | downwards |
+//! | TV of the laws of a reward | rewards under both policies | [`RewardLaw::total_variation`], [`split_total_variation`] | upwards, downwards |
 //! | TV of two sequence models | samples of the first | [`estimate_total_variation`] | none |
 //! | KL of two sequence models | samples of the first | [`estimate_kl`] | none (k1, k3), some (k2) |
 //! | the bound's terms | the above, per prompt | [`estimate_bound`] | that of its inputs |
@@ -12,11 +13,13 @@
 
 mod bound_terms;
 mod jackknife;
+mod law;
 mod selection;
 mod sequence;
 mod tilted;
 
 pub use bound_terms::{BoundEstimate, BoundSamples, estimate_bound};
+pub use law::{RewardCells, RewardLaw, split_total_variation};
 pub use selection::{Halves, best_of_curve, tilted_worth};
 pub use sequence::{estimate_kl, estimate_total_variation};
 pub use tilted::{TiltedEstimate, estimate_tilted};

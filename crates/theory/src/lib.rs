@@ -34,8 +34,8 @@ pub use bound::{Bound, suboptimality_bound};
 pub use closed_form::{Tilted, regularised_value, tilt};
 pub use error::Error;
 pub use estimate::{
-    BoundEstimate, BoundSamples, Halves, TiltedEstimate, best_of_curve, estimate_bound, estimate_kl, estimate_tilted,
-    estimate_total_variation, mean_over_prompts, tilted_worth,
+    BoundEstimate, BoundSamples, Halves, RewardCells, RewardLaw, TiltedEstimate, best_of_curve, estimate_bound,
+    estimate_kl, estimate_tilted, estimate_total_variation, mean_over_prompts, split_total_variation, tilted_worth,
 };
 pub use fixed_point::{
     Family, FixedPoint, FlowEnd, LabelLoss, Method, Objective, PromptEnd, Rewrites, exact_loss, fixed_point,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::at_most;
+use super::{above_zero, at_most};
 
 #[derive(Debug, Args)]
 pub(crate) struct Train {
@@ -73,6 +73,38 @@ pub(crate) struct Headroom {
     /// Keep the target's answers in this file, from which a later call goes on
     #[arg(long, value_name = "FILE")]
     pub(crate) journal: Option<PathBuf>,
+    /// Write what was sampled to this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) threads: ThreadFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bound {
+    /// The folder of a finished run
+    pub(crate) run: PathBuf,
+    /// A run of the same configuration with `train.what` set to `target`: compares with what was fine-tuned
+    #[arg(long, value_name = "RUN")]
+    pub(crate) oracle: Option<PathBuf>,
+    /// How strongly the fine-tuned target that is estimated is held to the frozen one [default: the run's lambda]
+    #[arg(long, value_name = "BETA", value_parser = above_zero)]
+    pub(crate) beta: Option<f64>,
+    /// Other held-out prompts than those of the configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+    /// The most held-out prompts that are sampled
+    #[arg(long, default_value = "32", value_name = "N")]
+    pub(crate) prompts: NonZeroUsize,
+    /// Rewrites of each, by the trained prompter and by the untuned one
+    #[arg(long, default_value_t = 4, value_name = "K", value_parser = clap::value_parser!(u16).range(3..=1024))]
+    pub(crate) rewrites: u16,
+    /// Responses to each rewrite; the prompt as it is gets as many as all rewrites of one prompter together
+    #[arg(long, default_value_t = 8, value_name = "M", value_parser = clap::value_parser!(u16).range(2..=1024))]
+    pub(crate) responses: u16,
     /// Write what was sampled to this file, one JSON object a line
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use anyhow::Context;
 use lm::Lora;
-use rollout::data::Record;
 use rollout::reward::Reward;
 
 use super::Session;
@@ -27,17 +26,7 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
         Some(folder) => folder.plan_with(&arguments.sets)?,
         None => config::load(&arguments.run, &arguments.sets)?.1,
     };
-    let held_out = match &arguments.data {
-        Some(file) => {
-            let records: Vec<Record> = prompts::read(file, &plan)?.into_iter().take(plan.eval.prompts).collect();
-            prompts::check(&plan, &records)?;
-            records
-        }
-        None => prompts::load(&plan)?.held_out,
-    };
-    if held_out.is_empty() {
-        return Err(Failure::NoPrompts { purpose: "evaluate on" }.into());
-    }
+    let held_out = prompts::held_out(arguments.data.as_deref(), &plan, plan.eval.prompts)?;
     let journals = folder.as_ref().map_or_else(Journals::in_memory, |folder| Journals::beside(&folder.journal()));
     if let Some(file) = &arguments.out {
         writable(file)?;
@@ -83,7 +72,7 @@ pub(super) fn writable(file: &Path) -> anyhow::Result<()> {
 }
 
 /// The adapter of a run that trained the same target.
-fn oracle(run: &Path, plan: &Plan, world: &World) -> anyhow::Result<Lora> {
+pub(super) fn oracle(run: &Path, plan: &Plan, world: &World) -> anyhow::Result<Lora> {
     let folder = RunFolder::open(run)?;
     let theirs = folder.plan()?;
     if theirs.train.what != What::Target || theirs.trained_model() != plan.target.model() {

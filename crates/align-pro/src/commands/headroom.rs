@@ -126,16 +126,16 @@ fn tell(found: &Headroom, output: &mut Output) -> anyhow::Result<()> {
     lines.iter().try_for_each(|line| output.line(line))
 }
 
-fn level(figure: MeanResult) -> String {
+pub(super) fn level(figure: MeanResult) -> String {
     let [low, high] = figure.interval;
     format!("{:.3} [{low:.3}, {high:.3}]", figure.mean)
 }
 
-fn change(figure: MeanResult) -> String {
+pub(super) fn change(figure: MeanResult) -> String {
     let [low, high] = figure.interval;
     format!("{:+.3} [{low:+.3}, {high:+.3}]", figure.mean)
 }
 
-fn doubt(trusted: bool) -> &'static str {
+pub(super) fn doubt(trusted: bool) -> &'static str {
     if trusted { "" } else { "?" }
 }

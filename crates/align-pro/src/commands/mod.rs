@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod bound;
 mod config;
 mod data;
 mod doctor;
@@ -37,6 +38,7 @@ pub(crate) fn run(command: Command, session: &Session, output: &mut Output) -> a
         Command::Headroom(arguments) => headroom::run(&arguments, session, output),
         Command::Train(arguments) => train::run(&arguments, session, output),
         Command::Eval(arguments) => eval::run(&arguments, session, output),
+        Command::Bound(arguments) => bound::run(&arguments, session, output),
         Command::Rewrite(arguments) => rewrite::run(&arguments, session, output),
         Command::Report(arguments) => report::run(&arguments, output),
         Command::Doctor(arguments) => doctor::run(&arguments, session, output),

@@ -129,6 +129,14 @@ impl RewardPlan {
         if self.is_mixed() { names.collect() } else { Vec::new() }
     }
 
+    /// [a, b], where the reward promises it: a verifier does, a mix of gains does not.
+    pub(crate) fn range(&self) -> Option<[f64; 2]> {
+        match self.0.as_slice() {
+            [OneReward::Verifier(_)] => Some([0.0, 1.0]),
+            _ => None,
+        }
+    }
+
     /// The names of all of them, in order.
     pub(crate) fn name(&self) -> String {
         self.0.iter().map(OneReward::name).collect::<Vec<_>>().join(" + ")

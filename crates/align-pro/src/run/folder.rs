@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lm::{Architecture, Lora, PeftDetails, write_atomically};
+use rollout::bound::BoundReport;
 use rollout::evaluate::{EvaluatedPrompt, Evaluation};
 use rollout::event::{Event, read_events};
 use rollout::report::{RunRecord, render};
@@ -91,6 +92,10 @@ impl RunFolder {
         self.0.join("report.html")
     }
 
+    fn bound_file(&self) -> PathBuf {
+        self.0.join("bound.json")
+    }
+
     fn evaluation(&self) -> PathBuf {
         self.0.join("evaluation.jsonl")
     }
@@ -114,6 +119,11 @@ impl RunFolder {
         Ok(())
     }
 
+    /// Write how far the run's prompter is from fine-tuning the target.
+    pub(crate) fn save_bound(&self, bound: &BoundReport) -> anyhow::Result<()> {
+        Ok(write_atomically(&self.bound_file(), &serde_json::to_vec_pretty(bound)?)?)
+    }
+
     /// What was evaluated, if anything was.
     pub(crate) fn evaluated(&self) -> anyhow::Result<Option<(Evaluation, Vec<EvaluatedPrompt>)>> {
         if !self.result().is_file() {
@@ -129,6 +139,16 @@ impl RunFolder {
         Ok(Some((evaluation, prompts)))
     }
 
+    /// How far the run's prompter is from fine-tuning the target, if that was measured.
+    fn bound(&self) -> anyhow::Result<Option<BoundReport>> {
+        let file = self.bound_file();
+        if !file.is_file() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("cannot use `{}`; `bound` makes it anew", file.display()))
+    }
+
     /// Make the report anew from what the folder holds; where it lies.
     pub(crate) fn write_report(&self) -> anyhow::Result<PathBuf> {
         let events: Vec<Event> = if self.events().is_file() { read_events(&self.events())? } else { Vec::new() };
@@ -137,7 +157,9 @@ impl RunFolder {
         let (evaluation, prompts) =
             evaluated.as_ref().map_or((None, &[][..]), |(result, prompts)| (Some(result), prompts));
         let name = self.0.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let record = RunRecord { name: &name, config_toml: &config, events: &events, evaluation, prompts };
+        let bound = self.bound()?;
+        let bound = bound.as_ref();
+        let record = RunRecord { name: &name, config_toml: &config, events: &events, evaluation, prompts, bound };
         write_atomically(&self.report(), render(&record).as_bytes())?;
         Ok(self.report())
     }

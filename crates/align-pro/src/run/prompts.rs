@@ -1,5 +1,7 @@
 //! The prompts of a run: what is trained on, tried on the way, and held out.
 
+use std::path::Path;
+
 use anyhow::Context;
 use rollout::data::synth::{SynthOptions, SynthSplit, constraint_prompts};
 use rollout::data::{ReadOptions, Record, read_records, split_by_text};
@@ -57,8 +59,22 @@ pub(crate) fn load(plan: &Plan) -> anyhow::Result<Prompts> {
     Ok(Prompts { train, validation, held_out })
 }
 
+/// At most so many held-out prompts: those of another file, or else the plan's.
+pub(crate) fn held_out(file: Option<&Path>, plan: &Plan, most: usize) -> anyhow::Result<Vec<Record>> {
+    let mut records = match file {
+        Some(file) => read(file, plan)?,
+        None => load(plan)?.held_out,
+    };
+    records.truncate(most);
+    if records.is_empty() {
+        return Err(Failure::NoPrompts { purpose: "evaluate on" }.into());
+    }
+    check(plan, &records)?;
+    Ok(records)
+}
+
 /// The prompts of a file, with a word about rows that could not be used.
-pub(crate) fn read(file: &std::path::Path, plan: &Plan) -> anyhow::Result<Vec<Record>> {
+pub(crate) fn read(file: &Path, plan: &Plan) -> anyhow::Result<Vec<Record>> {
     let loaded = read_records(file, &ReadOptions::from(&plan.data))
         .with_context(|| format!("cannot use the prompts in `{}`", file.display()))?;
     for row in &loaded.bad_rows {

@@ -244,3 +244,29 @@ fn what_an_endpoint_needs_is_told() {
         assert!(output.status.code() == Some(2) && said.contains(complaint), "{said}");
     }
 }
+
+#[test]
+fn a_bound_is_told_of_an_endpoint_and_asks_nothing_twice() {
+    let server = Server::start(Manners::Bad);
+    let home = tempfile::tempdir().unwrap();
+    finish(home.path(), &config(home.path(), server.port));
+    let run = home.path().join("run");
+    let bound = |more: &[&str]| {
+        let mut command = align_pro(home.path(), ["bound"]);
+        command.arg(&run).args(["--prompts", "4", "--rewrites", "3", "--responses", "2", "--json", "--threads", "1"]);
+        command.args(more).output().unwrap()
+    };
+    let first = bound(&[]);
+    assert!(first.status.success(), "{}", told(&first, home.path()));
+    let again = bound(&[]);
+    assert_eq!(first.stdout, again.stdout);
+    let stored = Journal::open(&run.join("journal.sqlite")).unwrap().n_calls().unwrap();
+    let (questions, repeated) = server.counts();
+    assert_eq!((questions as u64, repeated), (stored, 0), "each question is answered once");
+    let report: Value = serde_json::from_slice(&first.stdout).unwrap();
+    assert!(report["optimum"]["gap"]["mean"].is_number() && report["oracle"].is_null());
+
+    let refused = bound(&["--oracle", &run.display().to_string()]);
+    let said = told(&refused, home.path());
+    assert!(refused.status.code() == Some(2) && said.contains("hint: oracles are for `[target.local]`"), "{said}");
+}

@@ -1,6 +1,8 @@
 //! Tests of the whole command, as a user sees it, and of the rules that the repository keeps.
 
 #[cfg(test)]
+mod bound;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod data;

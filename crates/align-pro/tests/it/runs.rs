@@ -13,7 +13,7 @@ use crate::support::{align_pro, repository, run_with, told};
 const STEPS: u64 = 6;
 
 /// A configuration of a run that takes a second.
-fn config(folder: &Path) -> PathBuf {
+pub(crate) fn config(folder: &Path) -> PathBuf {
     let model = repository().join("crates/lm/testdata/models/llama");
     let text = format!(
         r#"
@@ -54,13 +54,13 @@ rewrites = 1
     path
 }
 
-fn train(folder: &Path, config: &Path) -> Command {
+pub(crate) fn train(folder: &Path, config: &Path) -> Command {
     let mut command = align_pro(folder, ["train"]);
     command.arg(config).arg("--run").arg(folder.join("run")).args(["--json", "--threads", "1"]);
     command
 }
 
-fn finished(folder: &Path) -> Output {
+pub(crate) fn finished(folder: &Path) -> Output {
     let output = train(folder, &config(folder)).output().unwrap();
     assert!(output.status.success(), "{}", told(&output, folder));
     output
@@ -86,7 +86,7 @@ fn n_calls(folder: &Path) -> u64 {
 }
 
 /// `… 12 target calls made, 3 taken from the journal; …`
-fn calls_told(output: &Output) -> (u64, u64) {
+pub(crate) fn calls_told(output: &Output) -> (u64, u64) {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let line = said.lines().find(|line| line.contains("target calls made")).unwrap();
     let numbers: Vec<u64> =

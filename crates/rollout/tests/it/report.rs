@@ -3,11 +3,13 @@
 mod fixture;
 
 use proptest::prelude::*;
+use rollout::bound::{BoundArms, BoundOptions, bound};
 use rollout::evaluate::{EvaluatedPrompt, EvaluatedResponse, EvaluatedRewrite};
 use rollout::event::{Event, Metric, ShownRollout};
 use rollout::report::{RunRecord, render};
 
-const EMPTY: RunRecord<'_> = RunRecord { name: "empty", config_toml: "", events: &[], evaluation: None, prompts: &[] };
+const EMPTY: RunRecord<'_> =
+    RunRecord { name: "empty", config_toml: "", events: &[], evaluation: None, prompts: &[], bound: None };
 
 /// Every tag closed in its order, every attribute quoted, no `<` or `>` outside of tags but in the style sheet.
 fn assert_well_formed(html: &str) {
@@ -145,6 +147,30 @@ fn any_number_of_arms_can_be_shown() {
     for n_arms in 1..=5 {
         assert_well_formed(&render(&fixture::run(3, n_arms, 4).record()));
     }
+}
+
+#[test]
+fn a_bound_is_shown_where_it_was_measured() {
+    let run = fixture::run(3, 5, 8);
+    let arm = |name: &str| -> Vec<EvaluatedPrompt> {
+        // Twice as many of everything: enough to halve.
+        let doubled = |prompt: &EvaluatedPrompt| {
+            let mut prompt = prompt.clone();
+            prompt.rewrites.iter_mut().for_each(|rewrite| rewrite.responses.extend_from_within(..));
+            prompt.rewrites.extend_from_within(..);
+            prompt
+        };
+        run.prompts.iter().filter(|prompt| prompt.arm == name).map(doubled).collect()
+    };
+    let [naive, reference, trained, oracle] = ["naive", "ref", "trained", "oracle"].map(arm);
+    let arms = BoundArms { naive: &naive, reference: &reference, trained: &trained, oracle: Some(&oracle) };
+    let found =
+        bound(arms, BoundOptions { lambda: 0.05, beta: 0.1, range: Some([0.0, 1.0]), penalised: false }).unwrap();
+    let html = render(&RunRecord { bound: Some(&found), ..run.record() });
+    assert_well_formed(&html);
+    assert!(html.contains("From the oracle to the trained prompter") && html.contains("(1.5c) direct"));
+    assert!(html.contains("From a target fine-tuned at beta 0.1") && html.contains("for any prompter"));
+    assert!(!render(&run.record()).contains("id=\"bound\""));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod closed_form;
 mod estimate;
 mod fixed_point;
 mod interval;
+mod law;
 mod owa;
 mod random_world;
 mod variance;

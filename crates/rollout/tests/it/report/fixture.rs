@@ -25,6 +25,7 @@ impl Run {
             events: &self.events,
             evaluation: Some(&self.evaluation),
             prompts: &self.prompts,
+            bound: None,
         }
     }
 }

@@ -8,6 +8,7 @@ mod stable;
 pub mod synth;
 
 pub use read::{BadRow, Loaded, Place, ReadOptions, read_records};
+pub(crate) use record::excerpt;
 pub use record::{Message, Prompt, Record};
 pub use split::{Split, is_held_out, split_by_text};
 pub use stable::{stable_digest, stable_hash};

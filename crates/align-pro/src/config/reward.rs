@@ -6,6 +6,8 @@ use rollout::reward::{Fairness, OwaShape, Rule, Verifier};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::custom::{CommandPlan, HttpPlan};
+
 /// The rewards: one, or several that `[reward-mix]` makes one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Table", into = "Table")]
@@ -16,7 +18,15 @@ pub(crate) struct RewardPlan(pub(crate) Vec<OneReward>);
 pub(crate) enum OneReward {
     /// A pure function of one exchange.
     Verifier(Verifier),
+    /// A program of the user's own.
+    Command(CommandPlan),
+    /// A server of the user's own.
+    Http(HttpPlan),
 }
+
+/// Rewards that ask somebody have their names from here, in configurations, results and journals.
+const COMMAND: &str = "command";
+const HTTP: &str = "http";
 
 /// `[reward-mix]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,22 +62,42 @@ pub(crate) struct OwaPlan {
 impl OneReward {
     /// The reward that `[reward.NAME]` says.
     pub(crate) fn read(name: &str, options: &Value) -> Result<OneReward, toml::de::Error> {
-        let table = Value::Table(Table::from_iter([(name.to_owned(), options.clone())]));
-        Verifier::deserialize(table).map(OneReward::Verifier)
+        match name {
+            COMMAND => CommandPlan::deserialize(options.clone()).map(OneReward::Command),
+            HTTP => HttpPlan::deserialize(options.clone()).map(OneReward::Http),
+            _ => {
+                let table = Value::Table(Table::from_iter([(name.to_owned(), options.clone())]));
+                Verifier::deserialize(table).map(OneReward::Verifier)
+            }
+        }
     }
 
     /// Its name in configurations, results and events.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             OneReward::Verifier(verifier) => verifier.name(),
+            OneReward::Command(_) => COMMAND,
+            OneReward::Http(_) => HTTP,
         }
     }
 
     /// It under its name.
     fn table(&self) -> Table {
         // It came from TOML, so nothing in it is beyond that.
-        match self {
-            OneReward::Verifier(verifier) => Table::try_from(verifier).unwrap_or_default(),
+        let table = match self {
+            OneReward::Verifier(verifier) => Table::try_from(verifier),
+            OneReward::Command(plan) => Table::try_from(BTreeMap::from([(COMMAND, plan)])),
+            OneReward::Http(plan) => Table::try_from(BTreeMap::from([(HTTP, plan)])),
+        };
+        table.unwrap_or_default()
+    }
+
+    /// Take over from the same reward of another plan what does not decide a score.
+    pub(super) fn connect_as(&mut self, now: &OneReward) {
+        match (self, now) {
+            (OneReward::Command(before), OneReward::Command(now)) => before.connect_as(now),
+            (OneReward::Http(before), OneReward::Http(now)) => before.connect_as(now),
+            _ => (),
         }
     }
 }

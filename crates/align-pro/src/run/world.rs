@@ -87,7 +87,15 @@ pub(crate) fn load(
     let micro_batch_tokens = tape_budget / bytes_per_token.max(1);
     let start = plan.prompter.adapter.as_deref().map(|folder| Lora::load_peft(folder, &architecture)).transpose()?;
     let start = start.map(|(adapter, _)| adapter);
-    Ok(World { prompter, target, local, reward: reward::load(plan)?, start, architecture, micro_batch_tokens })
+    Ok(World {
+        prompter,
+        target,
+        local,
+        reward: reward::load(plan, journals)?,
+        start,
+        architecture,
+        micro_batch_tokens,
+    })
 }
 
 /// A target that is asked over HTTP, and whose budget counts what the journal holds already.

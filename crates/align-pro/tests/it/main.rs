@@ -18,6 +18,9 @@ mod lab_objective;
 #[cfg(unix)]
 mod pull;
 #[cfg(test)]
+#[cfg(unix)]
+mod rewards;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod score;

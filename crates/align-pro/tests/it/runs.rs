@@ -13,7 +13,7 @@ use crate::support::{align_pro, repository, run_with, told};
 const STEPS: u64 = 6;
 
 /// A configuration of a run that takes a second.
-fn config(folder: &Path) -> PathBuf {
+pub(crate) fn config(folder: &Path) -> PathBuf {
     let model = repository().join("crates/lm/testdata/models/llama");
     let text = format!(
         r#"
@@ -54,7 +54,7 @@ rewrites = 1
     path
 }
 
-fn train(folder: &Path, config: &Path) -> Command {
+pub(crate) fn train(folder: &Path, config: &Path) -> Command {
     let mut command = align_pro(folder, ["train"]);
     command.arg(config).arg("--run").arg(folder.join("run")).args(["--json", "--threads", "1"]);
     command
@@ -67,7 +67,7 @@ fn finished(folder: &Path) -> Output {
 }
 
 /// What a run left behind, without the seconds.
-fn outcome(folder: &Path) -> (Vec<Event>, Evaluation, String, Vec<u8>) {
+pub(crate) fn outcome(folder: &Path) -> (Vec<Event>, Evaluation, String, Vec<u8>) {
     let run = folder.join("run");
     let mut events = read_events(&run.join("events.jsonl")).unwrap();
     for event in &mut events {

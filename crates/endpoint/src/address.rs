@@ -17,17 +17,7 @@ const CHAT: &str = "/chat/completions";
 
 impl Address {
     pub(crate) fn of(base_url: &str) -> Result<Address, Error> {
-        // Whatever stands before an `@` may be a password.
-        let shown = base_url.rsplit('@').next().unwrap_or_default();
-        let wrong = |problem| Error::BaseUrl { base_url: shown.to_owned(), problem };
-        let mut base = Url::parse(base_url.trim()).map_err(|_| wrong("is not a URL"))?;
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err(wrong("does not begin with http:// or https://"));
-        }
-        if !base.username().is_empty() || base.password().is_some() {
-            return Err(wrong("holds a user or a password, which belong into the key's environment variable"));
-        }
-        base.set_fragment(None);
+        let base = parse(base_url)?;
         let path = base.path().trim_end_matches('/');
         let path = path.strip_suffix(CHAT).unwrap_or(path).trim_end_matches('/');
         let path = if path.is_empty() { "/v1" } else { path }.to_owned();
@@ -38,17 +28,33 @@ impl Address {
         };
         Ok(Address { chat: beside(CHAT), models: beside("/models") })
     }
+}
 
-    /// Whether it is this machine, which no proxy can reach in our place.
-    pub(crate) fn is_loopback(&self) -> bool {
-        let host = self.chat.host_str().unwrap_or_default();
-        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-        host == "localhost" || address.is_ok_and(|address| address.is_loopback() || address.is_unspecified())
+/// A URL that can be asked.
+pub(crate) fn parse(text: &str) -> Result<Url, Error> {
+    // Whatever stands before an `@` may be a password.
+    let shown = text.rsplit('@').next().unwrap_or_default();
+    let wrong = |problem| Error::BaseUrl { base_url: shown.to_owned(), problem };
+    let mut url = Url::parse(text.trim()).map_err(|_| wrong("is not a URL"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("does not begin with http:// or https://"));
     }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("holds a user or a password, which belong into the key's environment variable"));
+    }
+    url.set_fragment(None);
+    Ok(url)
+}
 
-    pub(crate) fn is_encrypted(&self) -> bool {
-        self.chat.scheme() == "https"
-    }
+/// Whether it is this machine, which no proxy can reach in our place.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback() || address.is_unspecified())
+}
+
+pub(crate) fn is_encrypted(url: &Url) -> bool {
+    url.scheme() == "https"
 }
 
 /// A URL for people. Its query is left out: some services take keys there.
@@ -91,7 +97,7 @@ mod tests {
 
     #[test]
     fn loopback_is_known() {
-        let is_loopback = |base: &str| Address::of(base).unwrap().is_loopback();
+        let is_loopback = |base: &str| is_loopback(&parse(base).unwrap());
         assert!(
             ["http://localhost:1", "http://127.0.0.9", "http://[::1]:8080", "http://0.0.0.0:8000"]
                 .into_iter()

@@ -1,48 +1,21 @@
 //! One request with its repetitions.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::watch;
-
-use crate::address::shown;
-use crate::attempt::{Failure, Passing, Problem};
+use crate::attempt::{Failure, Problem};
+use crate::batch::{End, Stopped, Unfinished};
 use crate::budget::Reservation;
 use crate::chat::estimated_tokens;
 use crate::client::Shared;
-use crate::retry::LONGEST_WAIT;
 use crate::wire::Reply;
-use crate::{ChatRequest, ChatResponse, Error, Limit, Usage};
-
-/// Why a batch ends early.
-#[derive(Debug)]
-pub(crate) enum End {
-    /// A request failed.
-    Failed(Error),
-    /// Another call was needed, and the budget has none.
-    Spent(Limit),
-}
-
-/// A request without a response: it may end the batch, or have been stopped because the batch ends.
-#[derive(Debug)]
-pub(crate) enum Unfinished {
-    Ended(End),
-    Stopped,
-}
-
-impl Unfinished {
-    fn failed(error: Error) -> Unfinished {
-        Unfinished::Ended(End::Failed(error))
-    }
-}
+use crate::{ChatRequest, ChatResponse, Usage};
 
 /// A request of a batch on its way.
 pub(crate) struct Asked {
     pub(crate) shared: Arc<Shared>,
     pub(crate) position: usize,
     pub(crate) request: ChatRequest,
-    /// Turns true when the batch must send nothing more.
-    pub(crate) stopped: watch::Receiver<bool>,
+    pub(crate) stopped: Stopped,
 }
 
 impl Asked {
@@ -80,7 +53,11 @@ impl Asked {
                     }
                     match problem {
                         Problem::Final(error) => return Err(Unfinished::failed(error)),
-                        Problem::Passing(passing) => self.wait(passing, n_failures).await?,
+                        Problem::Passing(passing) => {
+                            let (cause, at) = (passing.cause, (&self.shared.address.chat, self.position));
+                            self.shared.transport.wait(passing, n_failures, at, &mut self.stopped).await?;
+                            self.shared.count(|statistics| *statistics.retried.entry(cause).or_default() += 1);
+                        }
                     }
                     n_failures += 1;
                     // A right to a call that was not used goes to the repetition.
@@ -91,28 +68,6 @@ impl Asked {
                 return Err(Unfinished::Stopped);
             }
         }
-    }
-
-    /// Wait before a repetition, unless there must not be one.
-    async fn wait(&mut self, passing: Passing, n_failures: u32) -> Result<(), Unfinished> {
-        let (options, url) = (&self.shared.options, &self.shared.address.chat);
-        if n_failures >= options.max_retries {
-            let attempts = n_failures.saturating_add(1);
-            return Err(Unfinished::failed(passing.into_error(url, Some(self.position), attempts)));
-        }
-        if let Some(asked) = passing.wait.filter(|asked| *asked > LONGEST_WAIT) {
-            let Passing { message, .. } = passing;
-            let error = Error::WaitTooLong { url: shown(url), asked, longest: LONGEST_WAIT, message };
-            return Err(Unfinished::failed(error));
-        }
-        let delay = self.shared.jitter.delay(options.first_delay, options.longest_delay, n_failures);
-        let delay = passing.wait.unwrap_or(Duration::ZERO).saturating_add(delay);
-        let is_stopped = tokio::time::timeout(delay, self.stopped.wait_for(|stopped| *stopped)).await.is_ok();
-        if is_stopped {
-            return Err(Unfinished::Stopped);
-        }
-        self.shared.count(|statistics| *statistics.retried.entry(passing.cause).or_default() += 1);
-        Ok(())
     }
 }
 
@@ -131,7 +86,7 @@ impl Shared {
     /// Put a further reply to what is there.
     fn gather(&self, response: Option<ChatResponse>, reply: Reply, n: u32) -> ChatResponse {
         if let Some(model) = reply.model.as_ref().filter(|model| **model != self.options.model) {
-            let name = self.options.presentable(model);
+            let name = self.transport.presentable(model);
             self.count(|statistics| statistics.count_model(name));
         }
         let mut whole = match response {

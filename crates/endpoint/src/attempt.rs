@@ -8,6 +8,7 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 use crate::address::shown;
 use crate::client::Shared;
 use crate::retry::asked_wait;
+use crate::transport::Transport;
 use crate::wire::{self, Reply};
 use crate::{Cause, ChatRequest, Error};
 
@@ -52,27 +53,30 @@ impl Shared {
     /// Ask for the choices of a request after its first `n_drawn`.
     pub(crate) async fn ask(&self, position: usize, request: &ChatRequest, n_drawn: u32) -> Result<Reply, Failure> {
         let body = wire::body(&self.options, request, n_drawn);
-        let sent = self.http.post(self.address.chat.clone()).body(serde_json::Value::Object(body).to_string());
-        let body = self.exchange(sent, &self.address.chat, Some(position)).await?;
-        wire::reply(&body).map_err(|(cause, message)| self.unusable(cause, &message))
+        let sent =
+            self.transport.http.post(self.address.chat.clone()).body(serde_json::Value::Object(body).to_string());
+        let body = self.transport.exchange(sent, &self.address.chat, Some(position)).await?;
+        wire::reply(&body).map_err(|(cause, message)| self.transport.unusable(cause, &message))
     }
 
     /// The names of the endpoint's models.
     pub(crate) async fn list_models(&self, timeout: Duration) -> Result<Vec<String>, Failure> {
-        let sent = self.http.get(self.address.models.clone()).timeout(timeout);
-        let body = self.exchange(sent, &self.address.models, None).await?;
-        wire::models(&body).map_err(|error| self.unusable(Cause::Malformed, &error.to_string()))
+        let sent = self.transport.http.get(self.address.models.clone()).timeout(timeout);
+        let body = self.transport.exchange(sent, &self.address.models, None).await?;
+        wire::models(&body).map_err(|error| self.transport.unusable(Cause::Malformed, &error.to_string()))
     }
+}
 
+impl Transport {
     /// A response arrived, and may be charged, but it is of no use.
-    fn unusable(&self, cause: Cause, message: &str) -> Failure {
-        let message = self.options.presentable(message);
+    pub(crate) fn unusable(&self, cause: Cause, message: &str) -> Failure {
+        let message = self.presentable(message);
         let problem = Problem::Passing(Passing { cause, message, source: None, wait: None });
         Failure { is_free: false, problem }
     }
 
     /// Send a request, and return the body of a response that tells of success.
-    async fn exchange(
+    pub(crate) async fn exchange(
         &self,
         sent: RequestBuilder,
         url: &reqwest::Url,
@@ -95,15 +99,15 @@ impl Shared {
     ) -> Failure {
         // The status says enough, should the body be cut.
         let body = body.unwrap_or_default();
-        let message = self.options.presentable(&wire::error_message(&body));
+        let message = self.presentable(&wire::error_message(&body));
         let problem = if let Some(location) = headers.get(LOCATION).filter(|_| status.is_redirection()) {
-            let location = self.options.presentable(&String::from_utf8_lossy(location.as_bytes()));
+            let location = self.presentable(&String::from_utf8_lossy(location.as_bytes()));
             Problem::Final(Error::Redirected { url: shown(url), location })
         } else if is_passing(status) && !wire::is_out_of_money(&body) {
             let (cause, wait) = (Cause::Status(status.as_u16()), asked_wait(headers));
             Problem::Passing(Passing { cause, message, source: None, wait })
         } else {
-            let variable = self.options.api_key.as_ref().map(|key| key.variable().to_owned());
+            let variable = self.manners.api_key.as_ref().map(|key| key.variable().to_owned());
             Problem::Final(Error::Refused { url: shown(url), request, status: status.as_u16(), message, variable })
         };
         Failure { is_free: true, problem }

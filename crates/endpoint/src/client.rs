@@ -4,42 +4,32 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::redirect::Policy;
-use tokio::runtime::{Handle, Runtime};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-
 use crate::address::Address;
-use crate::answer::{Asked, End, Unfinished};
+use crate::answer::Asked;
 use crate::attempt::{Failure, Problem};
-use crate::budget::{Ledger, Reservation};
-use crate::retry::Jitter;
+use crate::batch::{End, batch};
+use crate::budget::Ledger;
+use crate::network::Network;
+use crate::transport::Transport;
 use crate::{Budget, ChatRequest, ChatResponse, EndpointOptions, Error, Limit, Spent, Statistics};
 
 /// How long the list of models may take, where it is only asked for to explain an error.
 const PATIENCE_FOR_HINTS: Duration = Duration::from_secs(5);
 
-/// How long a connection is kept without use. Common servers close theirs after five seconds; a request that is on its way just
-/// then is lost.
-const LONGEST_IDLE: Duration = Duration::from_secs(4);
-
 /// A client of one endpoint. It keeps connections between batches, and has a thread of its own that serves the network, so
 /// that a caller who takes long over one response does not hold up the others.
 pub struct Client {
     shared: Arc<Shared>,
-    handle: Handle,
     // Last, so that it goes after everything that uses it.
-    _network: Network,
+    network: Network,
 }
 
 /// What all requests need.
 pub(crate) struct Shared {
     pub(crate) options: EndpointOptions,
     pub(crate) address: Address,
-    pub(crate) http: reqwest::Client,
+    pub(crate) transport: Transport,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) jitter: Jitter,
     statistics: Mutex<Statistics>,
 }
 
@@ -52,11 +42,10 @@ impl Client {
         options.check()?;
         budget.check()?;
         let address = Address::of(&options.base_url)?;
-        let http = http_client(&options, &address)?;
-        let (network, handle) = Network::start()?;
+        let transport = Transport::new(options.manners(), &address.chat)?;
         let ledger = Arc::new(Ledger::new(budget, spent));
-        let shared = Shared { options, address, http, ledger, jitter: Jitter::new(), statistics: Mutex::default() };
-        Ok(Client { shared: Arc::new(shared), handle, _network: network })
+        let shared = Shared { options, address, transport, ledger, statistics: Mutex::default() };
+        Ok(Client { shared: Arc::new(shared), network: Network::start()? })
     }
 
     /// Ask all requests, up to the limit at once, and hand each response with its request's position to `finished` as soon as it is
@@ -77,8 +66,18 @@ impl Client {
         for (position, request) in requests.iter().enumerate() {
             request.check(position)?;
         }
-        let end = self.block_on(self.batch(requests, finished))??;
-        match end {
+        let shared = &self.shared;
+        let start = |position: usize, stopped| {
+            let reservation = shared.ledger.reserve().map_err(End::Spent)?;
+            let request = requests[position].clone();
+            Ok(Asked { shared: Arc::clone(shared), position, request, stopped }.answer(reservation))
+        };
+        let mut counted = |position, response| {
+            shared.count(|statistics| statistics.answered += 1);
+            finished(position, response)
+        };
+        let batch = batch(requests.len(), shared.options.concurrency, start, &mut counted);
+        match self.network.block_on(batch)?? {
             None => Ok(()),
             Some(End::Failed(error)) => Err(self.explained(error).into()),
             Some(End::Spent(limit)) => Err(self.budget_spent(limit).into()),
@@ -90,7 +89,7 @@ impl Client {
     /// # Errors
     /// Where it does not answer, or not with such a list.
     pub fn models(&self) -> Result<Vec<String>, Error> {
-        let models = self.block_on(self.shared.list_models(self.shared.options.timeout))?;
+        let models = self.network.block_on(self.shared.list_models(self.shared.options.timeout))?;
         models.map_err(|Failure { problem, .. }| match problem {
             Problem::Final(error) => error,
             Problem::Passing(passing) => passing.into_error(&self.shared.address.models, None, 1),
@@ -109,72 +108,6 @@ impl Client {
         statistics
     }
 
-    fn block_on<T>(&self, future: impl Future<Output = T>) -> Result<T, Error> {
-        // Blocking a thread that serves futures is a panic in tokio.
-        match Handle::try_current() {
-            Ok(_) => Err(Error::Asynchronous),
-            Err(_) => Ok(self.handle.block_on(future)),
-        }
-    }
-
-    /// Run a batch. Returns why it ended early, if it did; the error is that of `finished`.
-    async fn batch<E>(
-        &self,
-        requests: &[ChatRequest],
-        finished: &mut dyn FnMut(usize, ChatResponse) -> Result<(), E>,
-    ) -> Result<Option<End>, E> {
-        let (stop, stopped) = watch::channel(false);
-        let mut waiting = requests.iter().enumerate();
-        let mut tasks = JoinSet::new();
-        let mut end = None;
-        loop {
-            // 1. Send as much as may be under way.
-            while end.is_none() && tasks.len() < self.shared.options.concurrency {
-                let Some((position, request)) = waiting.next() else { break };
-                match self.shared.ledger.reserve() {
-                    Ok(reservation) => {
-                        tasks.spawn(self.asked(position, request, stopped.clone(), reservation));
-                    }
-                    Err(limit) => end = Some(End::Spent(limit)),
-                }
-            }
-            // 2. Once the batch is over, let nobody ask again.
-            if end.is_some() {
-                stop.send_replace(true);
-            }
-            // 3. Hand over what is there.
-            let Some(joined) = tasks.join_next().await else { return Ok(end) };
-            match joined {
-                Ok((position, Ok(response))) => {
-                    self.shared.count(|statistics| statistics.answered += 1);
-                    if let Err(error) = finished(position, response) {
-                        tasks.shutdown().await;
-                        return Err(error);
-                    }
-                }
-                Ok((_, Err(Unfinished::Stopped))) => {}
-                Ok((_, Err(Unfinished::Ended(reason)))) => end = end.or(Some(reason)),
-                // Nobody aborts a task while the batch runs, so it is a bug that panicked there.
-                Err(error) => {
-                    if let Ok(panic) = error.try_into_panic() {
-                        std::panic::resume_unwind(panic);
-                    }
-                }
-            }
-        }
-    }
-
-    fn asked(
-        &self,
-        position: usize,
-        request: &ChatRequest,
-        stopped: watch::Receiver<bool>,
-        reservation: Reservation,
-    ) -> impl Future<Output = (usize, Result<ChatResponse, Unfinished>)> + use<> {
-        let asked = Asked { shared: Arc::clone(&self.shared), position, request: request.clone(), stopped };
-        async move { (position, asked.answer(reservation).await) }
-    }
-
     fn budget_spent(&self, limit: Limit) -> Error {
         let ledger = &self.shared.ledger;
         Error::BudgetSpent { limit, spent: ledger.spent(), cost: ledger.cost() }
@@ -189,9 +122,9 @@ impl Client {
         }
         let options = &self.shared.options;
         let patience = PATIENCE_FOR_HINTS.min(options.timeout);
-        match self.block_on(self.shared.list_models(patience)) {
+        match self.network.block_on(self.shared.list_models(patience)) {
             Ok(Ok(known)) if !known.is_empty() && !known.contains(&options.model) => {
-                let known = known.iter().map(|name| options.presentable(name)).collect();
+                let known = known.iter().map(|name| self.shared.transport.presentable(name)).collect();
                 let (url, message) = (url.clone(), message.clone());
                 Error::UnknownModel { url, model: options.model.clone(), known, message }
             }
@@ -210,72 +143,5 @@ impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Shared { options, ledger, .. } = &*self.shared;
         formatter.debug_struct("Client").field("options", options).field("ledger", ledger).finish_non_exhaustive()
-    }
-}
-
-fn http_client(options: &EndpointOptions, address: &Address) -> Result<reqwest::Client, Error> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(key) = &options.api_key {
-        let bearer = HeaderValue::from_str(&format!("Bearer {}", key.value()));
-        let mut bearer = bearer.map_err(|_| Error::BadKey { variable: key.variable().to_owned() })?;
-        bearer.set_sensitive(true);
-        headers.insert(AUTHORIZATION, bearer);
-    }
-    let mut client = reqwest::Client::builder()
-        .default_headers(headers)
-        .user_agent(concat!("align-pro/", env!("CARGO_PKG_VERSION")))
-        .timeout(options.timeout)
-        .connect_timeout(options.connect_timeout)
-        .pool_max_idle_per_host(options.concurrency)
-        .pool_idle_timeout(LONGEST_IDLE)
-        // What a key was given for is one host, and a POST does not survive a redirection anyway.
-        .redirect(Policy::none())
-        .retry(reqwest::retry::never());
-    if address.is_loopback() {
-        client = client.no_proxy();
-    }
-    // Where there is nothing to encrypt, the system need not have root certificates.
-    client = if address.is_encrypted() { with_system_roots(client) } else { without_roots(client)? };
-    client.build().map_err(|error| Error::Setup { source: error.without_url() })
-}
-
-fn with_system_roots(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-    // Fails where the program has chosen a provider already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    client.tls_backend_rustls()
-}
-
-fn without_roots(client: reqwest::ClientBuilder) -> Result<reqwest::ClientBuilder, Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let versions = versions.map_err(|source| Error::Tls { source })?;
-    let tls = versions.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
-    Ok(client.tls_backend_preconfigured(tls))
-}
-
-/// The runtime of the network's thread.
-struct Network(Option<Runtime>);
-
-impl Network {
-    fn start() -> Result<(Network, Handle), Error> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("endpoint")
-            .enable_io()
-            .enable_time()
-            .build();
-        let runtime = runtime.map_err(|source| Error::Thread { source })?;
-        let handle = runtime.handle().clone();
-        Ok((Network(Some(runtime)), handle))
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        // Not waiting for a name that is being looked up, and allowed in asynchronous code too.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
     }
 }

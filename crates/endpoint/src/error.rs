@@ -7,8 +7,8 @@ use crate::{Cause, Limit, Spent};
 /// Everything a caller of this crate can act on. None of it shows a key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The base URL cannot be used.
-    #[error("the base URL `{base_url}` {problem}")]
+    /// The URL cannot be used.
+    #[error("the URL `{base_url}` {problem}")]
     BaseUrl {
         /// The URL, without what may be a password.
         base_url: String,
@@ -161,13 +161,13 @@ impl Error {
             }
             Error::Refused { status: 403, .. } => "the key may not use this model, or not from here".to_owned(),
             Error::Refused { status: 404 | 405, .. } => {
-                "does the base URL end as the endpoint's documentation says? Mostly that is `/v1`".to_owned()
+                "does the URL end as the server's documentation says? The base URL of a chat endpoint mostly ends with `/v1`".to_owned()
             }
             Error::Redirected { location, .. } => {
-                format!("if that is the right place, make it the base URL: `{location}`")
+                format!("if that is the right place, give it as the URL: `{location}`")
             }
             Error::Unanswered { cause: Cause::Connect, .. } => {
-                "is the server running, and is the base URL its address? Behind a proxy, set HTTPS_PROXY".to_owned()
+                "is the server running, and is the URL its address? Behind a proxy, set HTTPS_PROXY".to_owned()
             }
             Error::Unanswered { cause: Cause::Timeout, .. } => {
                 "allow more time for a request, fewer tokens, or fewer requests at once".to_owned()

@@ -10,8 +10,11 @@
 //! # Layout, in reading order
 //! - `chat`: what is asked and answered
 //! - `options`: where and how it is asked, and the key, which nothing shows
-//! - `client`: the batch, and what a caller calls; start here for the control flow
+//! - `client`: what a caller calls; start here for the control flow
+//! - `batch`: many requests side by side
 //! - `answer`: one request with its repetitions
+//! - `json`: the same for servers that are no chat endpoints: any JSON, posted to one URL
+//! - `transport`, `network`: connections, waits before repetitions, and the thread that serves them
 //! - `attempt`: one exchange with the server, and what its failures mean
 //! - `wire`: JSON out and in
 //! - `retry`: how long to wait before asking again
@@ -36,18 +39,23 @@
 mod address;
 mod answer;
 mod attempt;
+mod batch;
 mod budget;
 mod chat;
 mod client;
 mod error;
+mod json;
+mod network;
 mod options;
 mod retry;
 mod statistics;
+mod transport;
 mod wire;
 
 pub use budget::{Budget, Limit, Spent};
 pub use chat::{ChatMessage, ChatRequest, ChatResponse, Choice, Finish, Usage, estimated_tokens};
 pub use client::Client;
 pub use error::Error;
+pub use json::{JsonClient, JsonOptions};
 pub use options::{ApiKey, EndpointOptions};
 pub use statistics::{Cause, Statistics};

@@ -61,18 +61,45 @@ impl EndpointOptions {
         if self.model.is_empty() {
             return wrong("model", "a name", "nothing".to_owned());
         }
-        if self.concurrency == 0 {
-            return wrong("concurrency", "at least 1", "0".to_owned());
-        }
-        for (option, time) in [("timeout", self.timeout), ("connect_timeout", self.connect_timeout)] {
-            if time.is_zero() {
-                return wrong(option, "more than 0", "0".to_owned());
-            }
-        }
         match self.extra.keys().find(|field| OWN_FIELDS.contains(&field.as_str())) {
             Some(field) => wrong("extra", "no field that the client sets itself", field.clone()),
             None => Ok(()),
         }
+    }
+
+    /// What does not depend on what is asked.
+    pub(crate) fn manners(&self) -> Manners {
+        let api_key = self.api_key.clone();
+        let &EndpointOptions { concurrency, timeout, connect_timeout, max_retries, first_delay, longest_delay, .. } =
+            self;
+        Manners { api_key, concurrency, timeout, connect_timeout, max_retries, first_delay, longest_delay }
+    }
+}
+
+/// How a server is asked, whatever it is asked: the part of the options of that name.
+#[derive(Clone, Debug)]
+pub(crate) struct Manners {
+    pub(crate) api_key: Option<ApiKey>,
+    pub(crate) concurrency: usize,
+    pub(crate) timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) max_retries: u32,
+    pub(crate) first_delay: Duration,
+    pub(crate) longest_delay: Duration,
+}
+
+impl Manners {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let wrong = |option, expected| Err(Error::Option { option, expected, found: "0".to_owned() });
+        if self.concurrency == 0 {
+            return wrong("concurrency", "at least 1");
+        }
+        for (option, time) in [("timeout", self.timeout), ("connect_timeout", self.connect_timeout)] {
+            if time.is_zero() {
+                return wrong(option, "more than 0");
+            }
+        }
+        Ok(())
     }
 
     /// What a server said, fit for people: in one line, without the key, and not too long.
@@ -163,9 +190,9 @@ mod tests {
         assert_eq!(key.value(), "sk-secret");
         let options = EndpointOptions { api_key: Some(key.clone()), ..EndpointOptions::new("http://localhost", "m") };
         assert!(!format!("{key} {key:?} {options:?} {options:#?}").contains("secret"));
-        assert_eq!(options.presentable("a\nbad key sk-secret\u{1b}[31m"), "a bad key *** [31m");
+        assert_eq!(options.manners().presentable("a\nbad key sk-secret\u{1b}[31m"), "a bad key *** [31m");
         let cut_within = format!("{}sk-secret", "a".repeat(LONGEST_MESSAGE - 4));
-        assert!(!options.presentable(&cut_within).contains("sk-"));
+        assert!(!options.manners().presentable(&cut_within).contains("sk-"));
     }
 
     #[test]

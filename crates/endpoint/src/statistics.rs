@@ -46,6 +46,8 @@ pub enum Cause {
     Malformed,
     /// The response holds no choice.
     NoChoices,
+    /// The answer is not what the caller can use.
+    Unusable,
 }
 
 impl fmt::Display for Cause {
@@ -57,6 +59,7 @@ impl fmt::Display for Cause {
             Cause::Status(status) => write!(formatter, "status {status}"),
             Cause::Malformed => formatter.write_str("not the response of a chat endpoint"),
             Cause::NoChoices => formatter.write_str("response without a choice"),
+            Cause::Unusable => formatter.write_str("an answer that cannot be used"),
         }
     }
 }

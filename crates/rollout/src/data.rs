@@ -11,6 +11,7 @@ pub mod synth;
 
 pub use preference::{Preference, read_preferences};
 pub use read::{BadRow, Loaded, Place, ReadOptions, read_records};
+pub(crate) use record::excerpt;
 pub use record::{Message, Prompt, Record};
 pub use split::{Split, is_held_out, split_by_text};
 pub use stable::{stable_digest, stable_hash};

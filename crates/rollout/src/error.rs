@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::data::BadRow;
+use crate::reward::CommandError;
 
 /// Everything a caller of this crate can act on.
 #[derive(Debug, thiserror::Error)]
@@ -168,6 +169,20 @@ pub enum Error {
     /// An endpoint did not answer, or is not to be asked any more.
     #[error(transparent)]
     Endpoint(#[from] endpoint::Error),
+    /// A program that gives a reward does not start, or gives none.
+    #[error(transparent)]
+    Command(Box<CommandError>),
+    /// A reward that says it is done, and is not.
+    #[error("a reward left exchanges without a score; this is a bug in it")]
+    Unscored,
+    /// A journal of scores holds something else.
+    #[error("`{path}` holds what is no score; remove it, and rewards are asked for anew")]
+    StoredScore {
+        /// The journal.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
     /// A target that says it is done, and is not.
     #[error("the target left calls without an answer; this is a bug in it")]
     Unanswered,
@@ -239,6 +254,12 @@ fn unknown_attribute(name: Option<&str>) -> String {
     match name {
         Some(name) => format!("the reward model has no attribute `{name}`"),
         None => "the reward model has several attributes, one of which must be named".to_owned(),
+    }
+}
+
+impl From<CommandError> for Error {
+    fn from(error: CommandError) -> Error {
+        Error::Command(Box::new(error))
     }
 }
 

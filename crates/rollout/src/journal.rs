@@ -104,6 +104,11 @@ impl Journal {
         insert(&mut self.connection, calls).map_err(|source| Error::Journal { path: self.path.clone(), source })
     }
 
+    /// Its file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// How many calls are in it.
     pub fn n_calls(&self) -> Result<u64, Error> {
         let count = self.connection.query_row("SELECT count(*) FROM calls", [], |row| row.get::<_, i64>(0));

@@ -1,10 +1,14 @@
 //! Rewards: how good a response is as an answer to the user's own prompt.
 //!
 //! A reward is always scored against the prompt x, never against the rewrite x' that the target read. [`Reward`] is the
-//! seam; the [`Verifier`]s behind it need no model and are pure functions of one exchange.
+//! seam; the [`Verifier`]s behind it need no model and are pure functions of one exchange. A [`Scorer`] asks somebody, a program
+//! or a server of the user's own, and stands behind a journal: [`Journaled`].
 
+mod command;
 pub mod constraint;
 mod constraints;
+mod http;
+mod journaled;
 mod json_schema;
 mod language;
 mod length;
@@ -16,10 +20,15 @@ mod verifier;
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Error;
 use crate::data::Record;
 
+pub use command::{CommandError, CommandOptions, CommandReward, Fault, Listener};
 pub use constraints::{Constraints, Merge, Strictness};
+pub use http::HttpReward;
+pub use journaled::{Journaled, Scored, Scorer, TakeScores};
 pub use json_schema::JsonSchema;
 pub use language::{Language, detect, language_change, passes_for_english};
 pub use length::{Length, LengthUnit};
@@ -46,7 +55,7 @@ pub struct Exchange<'a> {
 }
 
 /// A reward with the parts it is made of.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// The reward.
     pub value: f64,
@@ -55,7 +64,7 @@ pub struct Score {
 }
 
 /// One figure behind a reward.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Part {
     /// What it measures.
     pub name: Cow<'static, str>,

@@ -109,6 +109,10 @@ impl Checker<'_> {
             }
             (Kind::List(_, kind), Value::Array(items)) => self.list(field, kind, items, keys),
             (Kind::List(..), _) => Err(wrong("a list")),
+            (Kind::Argv, Value::Array(items)) => self.argv(field, items, keys),
+            (Kind::Argv, _) => {
+                Err(wrong("a list").with_hint("each argument is a text of its own: `['python3', 'score.py']`"))
+            }
             (Kind::Text, Value::String(_)) => Ok(value.clone()),
             (Kind::Name | Kind::Path | Kind::Model, Value::String(text)) if text.trim().is_empty() => {
                 Err(self.problem(keys, "must not be empty"))
@@ -163,6 +167,14 @@ impl Checker<'_> {
             return Err(self.problem(keys, format!("has {} twice", told(twice))));
         }
         items.iter().map(|item| self.value(field, kind, item, keys)).collect::<Result<_, _>>().map(Value::Array)
+    }
+
+    fn argv(&self, field: &'static Field, items: &[Value], keys: &mut Vec<String>) -> Result<Value, Problem> {
+        if items.is_empty() {
+            return Err(self.problem(keys, "needs at least a program, found an empty list"));
+        }
+        let word = |(index, item)| self.value(field, if index == 0 { &Kind::Name } else { &Kind::Text }, item, keys);
+        items.iter().enumerate().map(word).collect::<Result<_, _>>().map(Value::Array)
     }
 
     /// Whether a model's name can only be meant as a place on the disk.

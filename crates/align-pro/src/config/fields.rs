@@ -2,6 +2,7 @@
 //!
 //! Checking, suggestions, filling in defaults and the JSON Schema all read it.
 
+mod custom;
 mod reward;
 
 use std::ops::Bound;
@@ -35,6 +36,8 @@ pub(super) enum Kind {
     OneOf(&'static [Field]),
     /// A table that holds at least one of these.
     SomeOf(&'static [Field]),
+    /// A program and its arguments, which may be alike.
+    Argv,
     /// Anything that JSON can say.
     Json,
 }

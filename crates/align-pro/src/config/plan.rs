@@ -169,7 +169,7 @@ pub(crate) enum PrecisionName {
 }
 
 impl Plan {
-    /// Whether a run of this plan can go on with the other one: how fast an endpoint is asked and what may be spent can
+    /// Whether a run of this plan can go on with the other one: how fast somebody is asked and what may be spent can
     /// change, all that decides an answer cannot.
     pub(crate) fn continues(&self, earlier: &Plan) -> bool {
         let mut earlier = earlier.clone();
@@ -177,6 +177,9 @@ impl Plan {
         if let (TargetPlan::Openai(now), TargetPlan::Openai(before)) = (&self.target, &mut earlier.target) {
             before.api_key_env.clone_from(&now.api_key_env);
             (before.concurrency, before.timeout, before.max_retries) = (now.concurrency, now.timeout, now.max_retries);
+        }
+        for (before, now) in earlier.reward.0.iter_mut().zip(&self.reward.0) {
+            before.connect_as(now);
         }
         *self == earlier
     }

@@ -7,10 +7,8 @@ use rollout::reward::{Fairness, OwaShape, Rule, Verifier};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::custom::{CommandPlan, HttpPlan};
 use super::plan::PrecisionName;
-
-/// The name of a learned reward in configurations, results and events.
-const MODEL: &str = "model";
 
 /// The rewards: one, or several that `[reward-mix]` makes one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +22,10 @@ pub(crate) enum OneReward {
     Verifier(Verifier),
     /// A language model with a head that was trained on preference pairs.
     Model(RewardModelPlan),
+    /// A program of the user's own.
+    Command(CommandPlan),
+    /// A server of the user's own.
+    Http(HttpPlan),
 }
 
 /// `[reward.model]`.
@@ -38,6 +40,11 @@ pub(crate) struct RewardModelPlan {
     /// How the language model's weights are kept.
     pub(crate) precision: PrecisionName,
 }
+
+/// Rewards that are no verifiers have their names from here, in configurations, results and journals.
+const MODEL: &str = "model";
+const COMMAND: &str = "command";
+const HTTP: &str = "http";
 
 /// `[reward-mix]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,6 +82,8 @@ impl OneReward {
     pub(crate) fn read(name: &str, options: &Value) -> Result<OneReward, toml::de::Error> {
         match name {
             MODEL => RewardModelPlan::deserialize(options.clone()).map(OneReward::Model),
+            COMMAND => CommandPlan::deserialize(options.clone()).map(OneReward::Command),
+            HTTP => HttpPlan::deserialize(options.clone()).map(OneReward::Http),
             _ => {
                 let table = Value::Table(Table::from_iter([(name.to_owned(), options.clone())]));
                 Verifier::deserialize(table).map(OneReward::Verifier)
@@ -87,19 +96,30 @@ impl OneReward {
         match self {
             OneReward::Verifier(verifier) => verifier.name(),
             OneReward::Model(_) => MODEL,
+            OneReward::Command(_) => COMMAND,
+            OneReward::Http(_) => HTTP,
         }
     }
 
     /// It under its name.
     fn table(&self) -> Table {
         // It came from TOML, so nothing in it is beyond that.
-        let named =
-            |options: Result<Value, _>| options.map(|options| Table::from_iter([(self.name().to_owned(), options)]));
-        match self {
+        let table = match self {
             OneReward::Verifier(verifier) => Table::try_from(verifier),
-            OneReward::Model(plan) => named(Value::try_from(plan)),
+            OneReward::Model(plan) => Table::try_from(BTreeMap::from([(MODEL, plan)])),
+            OneReward::Command(plan) => Table::try_from(BTreeMap::from([(COMMAND, plan)])),
+            OneReward::Http(plan) => Table::try_from(BTreeMap::from([(HTTP, plan)])),
+        };
+        table.unwrap_or_default()
+    }
+
+    /// Take over from the same reward of another plan what does not decide a score.
+    pub(super) fn connect_as(&mut self, now: &OneReward) {
+        match (self, now) {
+            (OneReward::Command(before), OneReward::Command(now)) => before.connect_as(now),
+            (OneReward::Http(before), OneReward::Http(now)) => before.connect_as(now),
+            _ => (),
         }
-        .unwrap_or_default()
     }
 }
 

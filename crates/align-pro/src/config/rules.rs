@@ -86,6 +86,11 @@ fn check_rewards(plan: &Plan) -> Result<(), (String, String)> {
             let problem = format!("must be at least `at-least` = {}, found {most}", length.at_least);
             return Err(("reward.length.at-most".to_owned(), problem));
         }
+        if let OneReward::Http(http) = reward
+            && !is_http(&http.url)
+        {
+            return Err(("reward.http.url".to_owned(), NOT_HTTP.to_owned()));
+        }
     }
     for (name, weight) in &plan.reward_mix.weights {
         let key = format!("reward-mix.weights.{name}");
@@ -100,6 +105,12 @@ fn check_rewards(plan: &Plan) -> Result<(), (String, String)> {
         return Err(("reward-mix.owa".to_owned(), "needs at least two rewards".to_owned()));
     }
     Ok(())
+}
+
+const NOT_HTTP: &str = "must begin with `http://` or `https://`";
+
+fn is_http(url: &str) -> bool {
+    url.starts_with("http://") || url.starts_with("https://")
 }
 
 fn check_target(plan: &Plan) -> Result<(), (&'static str, String)> {
@@ -127,8 +138,8 @@ fn check_target(plan: &Plan) -> Result<(), (&'static str, String)> {
             if tuned {
                 return Err(("train.what", "a target behind an endpoint cannot be trained".to_owned()));
             }
-            if !target.base_url.starts_with("http://") && !target.base_url.starts_with("https://") {
-                return Err(("target.openai.base-url", "must begin with `http://` or `https://`".to_owned()));
+            if !is_http(&target.base_url) {
+                return Err(("target.openai.base-url", NOT_HTTP.to_owned()));
             }
             let budget = &plan.budget;
             if budget.max_cost.is_some() && budget.prompt_price + budget.completion_price == 0.0 {

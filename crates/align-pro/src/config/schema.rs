@@ -56,6 +56,7 @@ fn of_kind(kind: &Kind) -> Value {
             schema["minProperties"] = json!(1);
             schema
         }
+        Kind::Argv => json!({"type": "array", "items": {"type": "string"}, "minItems": 1}),
         Kind::Json => json!({}),
     }
 }

@@ -136,7 +136,9 @@ fn examples(fields: &'static [Field], at: &str) -> Vec<(String, String)> {
             Kind::Text | Kind::Name if field.name == "instruction" => {
                 vec!["'Mend {prompt} in {words} words'".to_owned()]
             }
-            Kind::Name if field.name == "base-url" => vec!["'http://localhost:8080/v1'".to_owned()],
+            Kind::Name if field.name == "base-url" || field.name == "url" => {
+                vec!["'http://localhost:8080/v1'".to_owned()]
+            }
             Kind::Text | Kind::Name => vec!["'text'".to_owned()],
             Kind::Path => vec!["'/somewhere/else'".to_owned()],
             Kind::Model => vec!["'gemma3-270m'".to_owned()],
@@ -146,6 +148,7 @@ fn examples(fields: &'static [Field], at: &str) -> Vec<(String, String)> {
             Kind::List(_, Kind::Choice(names)) => vec![format!("{:?}", &names[..2])],
             Kind::List(..) if field.name == "types" => vec!["['punctuation:no_comma']".to_owned()],
             Kind::List(..) => vec!["['text', 'another']".to_owned()],
+            Kind::Argv => vec!["['text', '', 'text']".to_owned()],
             Kind::Json if key == "reward-mix.weights" => vec!["{ constraints = 2.0 }".to_owned()],
             Kind::Json => vec!["{ type = 'object' }".to_owned()],
         };
@@ -167,6 +170,8 @@ fn needed_beside(key: &str) -> Vec<String> {
         _ if key.starts_with("method.ppo") => &["method.ppo.lambda=0", "method.ppo.group-size=4"],
         _ if key.starts_with("reward.exact-match") => &["reward.exact-match.field=answer"],
         _ if key.starts_with("reward.contains.letter") => &["reward.contains.wanted.field=answer"],
+        _ if key.starts_with("reward.command") => &["reward.command.argv=['a']"],
+        _ if key.starts_with("reward.http") => &["reward.http.url=http://a"],
         _ if key.starts_with("reward.length") => &["reward.length.unit=words"],
         _ if key.starts_with("reward.model") => &["reward.model.path=/rewards/hh"],
         _ if key.starts_with("data.constraints") => &["data.constraints.train=10"],
@@ -207,6 +212,8 @@ fn verifiers_come_back_as_they_were() {
         "json-schema = {type = 'object', required = ['a'], properties = {a = {type = 'string', pattern = '^b'}}}",
         "contains = {wanted = {texts = ['a', 'b']}, letter-case = 'insensitive'}",
         "exact-match = {field = 'answer', after = 'The answer is'}",
+        "command = {argv = ['python3', '-c', 'import \"x\"', '-c'], batch = 3}",
+        "http = {url = 'http://localhost:8000/score', api-key-env = 'A_KEY'}",
     ];
     for reward in rewards {
         let text = LEAST.replace("[reward.constraints]", &format!("[reward]\n{reward}"));

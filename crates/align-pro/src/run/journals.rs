@@ -22,4 +22,10 @@ impl Journals {
     pub(crate) fn target(&self) -> anyhow::Result<Journal> {
         Ok(self.0.as_deref().map_or_else(Journal::in_memory, Journal::open)?)
     }
+
+    /// What the reward of this name has given.
+    pub(crate) fn reward(&self, name: &str) -> anyhow::Result<Journal> {
+        let file = self.0.as_deref().map(|target| target.with_file_name(format!("journal-{name}.sqlite")));
+        Ok(file.as_deref().map_or_else(Journal::in_memory, Journal::open)?)
+    }
 }

@@ -90,8 +90,14 @@ pub(crate) fn check<'a>(plan: &Plan, records: impl IntoIterator<Item = &'a Recor
         let nothing = Exchange { prompt, rewrite: prompt, response: "", record };
         for reward in &plan.reward.0 {
             let cannot = || format!("the reward `{}` cannot judge the responses to every prompt", reward.name());
-            if let OneReward::Verifier(verifier) = reward {
-                verifier.verify(&nothing).with_context(cannot)?;
+            match reward {
+                OneReward::Verifier(verifier) => {
+                    verifier.verify(&nothing).with_context(cannot)?;
+                }
+                // It reads the prompt alone.
+                OneReward::Model(_) => {}
+                // They get the whole record, and what they need of it is theirs to know.
+                OneReward::Command(_) | OneReward::Http(_) => {}
             }
         }
     }

@@ -1,85 +1,41 @@
 //! The rewards of a plan, ready to score.
 
-use std::path::Path;
+mod custom;
+mod learned;
 
-use anyhow::Context;
-use lm::{CpuEngine, Engine, Lora};
-use rollout::reward::{Attribute, CARD_VERSION, Ingredient, LearnedReward, Mix, Reward, RewardCard, Scale, Whole};
+use rollout::reward::{Ingredient, Journaled, Mix, Reward, Scale, Whole};
 
+use super::journals::Journals;
 use super::models::Models;
-use crate::config::plan::{Plan, PrecisionName};
+use crate::config::plan::Plan;
 use crate::config::reward::{OneReward, RewardModelPlan};
-use crate::failure::Failure;
 
-/// The file of a reward model's folder that says what is known about it.
-pub(crate) const CARD: &str = "reward.json";
+pub(super) use learned::learned_attribute;
+pub(crate) use learned::{CARD, card, learned};
 
 /// The only reward as it is, or all of them mixed, not yet on one scale.
-pub(super) fn load(plan: &Plan, models: &mut Models<'_>) -> anyhow::Result<Whole> {
+pub(super) fn load(plan: &Plan, models: &mut Models<'_>, journals: &Journals) -> anyhow::Result<Whole> {
     if let [only] = plan.reward.0.as_slice() {
-        return Ok(Whole::One(one(only, models)?));
+        return Ok(Whole::One(one(only, models, journals)?));
     }
     let ingredient = |reward: &OneReward| {
         let name = reward.name().to_owned();
         let weight = plan.reward_mix.weights.get(&name).copied().unwrap_or(1.0);
-        Ok(Ingredient { name, reward: one(reward, models)?, weight, scale: Scale::RAW })
+        Ok(Ingredient { name, reward: one(reward, models, journals)?, weight, scale: Scale::RAW })
     };
     let ingredients = plan.reward.0.iter().map(ingredient).collect::<anyhow::Result<_>>()?;
     Ok(Whole::Mix(Mix::new(ingredients, plan.reward_mix.rule())))
 }
 
-fn one(reward: &OneReward, models: &mut Models<'_>) -> anyhow::Result<Box<dyn Reward>> {
+fn one(reward: &OneReward, models: &mut Models<'_>, journals: &Journals) -> anyhow::Result<Box<dyn Reward>> {
+    let journal = || journals.reward(reward.name());
     Ok(match reward {
         OneReward::Verifier(verifier) => Box::new(verifier.clone()),
         OneReward::Model(plan) => {
             let RewardModelPlan { path, attribute, precision } = plan;
             Box::new(learned(path, attribute.as_deref(), *precision, models)?)
         }
+        OneReward::Command(plan) => Box::new(Journaled::new(custom::command(plan), journal()?)),
+        OneReward::Http(plan) => Box::new(Journaled::new(custom::http(plan)?, journal()?)),
     })
-}
-
-/// The reward model in a folder; its reward is this attribute, or the only one.
-pub(crate) fn learned(
-    folder: &Path,
-    attribute: Option<&str>,
-    precision: PrecisionName,
-    models: &mut Models<'_>,
-) -> anyhow::Result<LearnedReward<CpuEngine>> {
-    let card = card(folder)?;
-    let attribute = card.attribute(attribute)?;
-    let model = models.get(&card.model, precision)?;
-    let (adapter, _) = Lora::load_peft(folder, model.engine().architecture())?;
-    if adapter.shape.heads != card.attributes.len() {
-        return Err(Failure::NotARewardModel { folder: folder.to_owned() }.into());
-    }
-    Ok(LearnedReward::new(model, adapter, card, attribute))
-}
-
-/// What is known about the attribute that a plan's reward model, if it has one, gives rewards by.
-pub(super) fn learned_attribute(plan: &Plan) -> anyhow::Result<Option<Attribute>> {
-    let model = plan.reward.0.iter().find_map(|reward| match reward {
-        OneReward::Model(model) => Some(model),
-        OneReward::Verifier(_) => None,
-    });
-    let Some(RewardModelPlan { path, attribute, .. }) = model else { return Ok(None) };
-    let card = card(path)?;
-    let index = card.attribute(attribute.as_deref())?;
-    Ok(card.attributes.into_iter().nth(index))
-}
-
-/// What is known about the reward model in a folder.
-pub(crate) fn card(folder: &Path) -> anyhow::Result<RewardCard> {
-    let path = folder.join(CARD);
-    if !path.is_file() {
-        return Err(Failure::NotARewardModel { folder: folder.to_owned() }.into());
-    }
-    let cannot = || format!("cannot use `{}`", path.display());
-    let card: RewardCard = serde_json::from_slice(&std::fs::read(&path).with_context(cannot)?).with_context(cannot)?;
-    anyhow::ensure!(
-        card.version == CARD_VERSION,
-        "`{}` has version {}; this program reads version {CARD_VERSION}",
-        path.display(),
-        card.version
-    );
-    Ok(card)
 }

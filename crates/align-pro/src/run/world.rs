@@ -82,7 +82,7 @@ pub(crate) fn load(
     let micro_batch_tokens = tape_budget / bytes_per_token.max(1);
     let start = plan.prompter.adapter.as_deref().map(|folder| Lora::load_peft(folder, &architecture)).transpose()?;
     let start = start.map(|(adapter, _)| adapter);
-    let reward = reward::load(plan, &mut models)?;
+    let reward = reward::load(plan, &mut models, journals)?;
     Ok(World { prompter, target, local, reward, start, architecture, micro_batch_tokens })
 }
 

@@ -75,6 +75,7 @@ fn mistakes() {
         assert!(base.contains(from), "{from}");
         base.replacen(from, to, 1)
     };
+    let rewarded = |reward: &str| edited("[reward.constraints]", reward).replace("strictness = \"strict\"", "");
     let cases = [
         ("empty file", String::new()),
         ("no seed", edited("seed = 7", "")),
@@ -128,6 +129,10 @@ fn mistakes() {
             edited("[reward.constraints]", "[reward.json-schema]\ntype = 'objekt'")
                 .replace("strictness = \"strict\"", ""),
         ),
+        ("command as one text", rewarded("[reward.command]\nargv = 'python3 score.py'")),
+        ("command of nothing", rewarded("[reward.command]\nargv = []")),
+        ("command without a program", rewarded("[reward.command]\nargv = ['', 'score.py']")),
+        ("reward server without a scheme", rewarded("[reward.http]\nurl = 'localhost:8000/score'")),
         (
             "trials on nothing",
             edited("[schedule]", "[schedule]\nvalidate-every = 5").replacen(

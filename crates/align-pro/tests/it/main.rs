@@ -22,6 +22,9 @@ mod pull;
 #[cfg(test)]
 mod reward;
 #[cfg(test)]
+#[cfg(unix)]
+mod rewards;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod score;

@@ -67,7 +67,7 @@ pub(crate) fn finished(folder: &Path) -> Output {
 }
 
 /// What a run left behind, without the seconds.
-fn outcome(folder: &Path) -> (Vec<Event>, Evaluation, String, Vec<u8>) {
+pub(crate) fn outcome(folder: &Path) -> (Vec<Event>, Evaluation, String, Vec<u8>) {
     let run = folder.join("run");
     let mut events = read_events(&run.join("events.jsonl")).unwrap();
     for event in &mut events {

@@ -11,16 +11,16 @@ const CONCURRENCY: usize = 8;
 /// Requests whose position is a multiple of this meet the fault.
 const EVERY: usize = 5;
 /// Long enough for a server on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A fault, what it is called, and whether the endpoint may charge for it.
-struct Fault {
-    act: Act,
-    cause: Cause,
+pub(crate) struct Fault {
+    pub(crate) act: Act,
+    pub(crate) cause: Cause,
     is_charged: bool,
 }
 
-fn faults() -> Vec<Fault> {
+pub(crate) fn faults() -> Vec<Fault> {
     let fault = |act, cause, is_charged| Fault { act, cause, is_charged };
     // A server may repeat the key that it does not like.
     let status = |status| fault(Act::status(status, format!("busy, {KEY}")), Cause::Status(status), false);
@@ -120,7 +120,7 @@ fn faults_that_last_are_one_error() {
 }
 
 /// Those that wait beside those that work.
-fn check_all(check: fn(Fault)) {
+pub(crate) fn check_all(check: fn(Fault)) {
     let (late, others): (Vec<_>, Vec<_>) = faults().into_iter().partition(|fault| fault.cause == Cause::Timeout);
     within(Duration::from_secs(60), move || {
         let late = std::thread::spawn(move || late.into_iter().for_each(check));

@@ -5,6 +5,8 @@ mod budget;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod requests;

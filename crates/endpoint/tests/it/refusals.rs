@@ -112,9 +112,7 @@ fn options_that_cannot_work_are_refused() {
     assert_eq!(refused(|options| options.concurrency = 0), "option `concurrency`: expected at least 1, found 0");
     assert!(refused(|options| options.timeout = Duration::ZERO).starts_with("option `timeout`"));
     assert!(refused(|options| options.model.clear()).starts_with("option `model`"));
-    assert!(
-        refused(|options| options.base_url = "localhost".to_owned()).starts_with("the base URL `localhost` is not")
-    );
+    assert!(refused(|options| options.base_url = "localhost".to_owned()).starts_with("the URL `localhost` is not"));
     let stream = |options: &mut endpoint::EndpointOptions| drop(options.extra.insert("stream".to_owned(), true.into()));
     assert!(refused(stream).ends_with("found stream"));
 }

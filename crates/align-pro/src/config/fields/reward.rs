@@ -2,7 +2,7 @@
 
 use super::Absent::{Nothing, Refused, Value};
 use super::Kind::{Choice, Json, List, Name, OneOf, Path, Table, Text};
-use super::{COUNT, COUNT_OR_NONE, Field, POSITIVE, field};
+use super::{COUNT, COUNT_OR_NONE, Field, POSITIVE, custom, field};
 
 pub(super) const REWARDS: &[Field] = &[
     field("constraints", Table(CONSTRAINTS), Nothing, "The share of the record's constraints that the response meets."),
@@ -13,6 +13,13 @@ pub(super) const REWARDS: &[Field] = &[
     field("json-schema", Json, Nothing, "1 where the response is JSON that fits this schema."),
     field("length", Table(LENGTH), Nothing, "1 within the limits, and less the further outside."),
     field("model", Table(LEARNED), Nothing, "What a reward model that `reward train` made says."),
+    field("command", Table(custom::COMMAND), Nothing, "What a program of your own says, line by line."),
+    field(
+        "http",
+        Table(custom::HTTP),
+        Nothing,
+        "What a server of your own says, in the manner of TRL's reward functions.",
+    ),
 ];
 
 const CONSTRAINTS: &[Field] = &[

@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //! - `verdict`, `cautions`: the answer, and what speaks against it.
-//! - `arms`, `parts`, `gains`, `examples`, `training`, `record`: the sections, from top to bottom.
+//! - `arms`, `parts`, `gains`, `judged`, `examples`, `training`, `record`: the sections, from top to bottom.
 //! - `facts`: the record, sorted out once for all of them.
 //! - `page`, `html`, `format`: figures and tables, markup, numbers.
 //! - `plot`: axes and marks.
@@ -17,6 +17,7 @@ mod facts;
 mod format;
 mod gains;
 mod html;
+mod judged;
 mod page;
 mod parts;
 mod plot;
@@ -59,6 +60,7 @@ pub fn render(run: &RunRecord<'_>) -> String {
         arms::section(&facts),
         parts::section(&facts),
         gains::section(&facts),
+        judged::section(&facts),
         examples::section(&facts),
         training::section(&facts),
         examples::rollouts_section(&facts),

@@ -1,11 +1,12 @@
 //! Rewards: how good a response is as an answer to the user's own prompt.
 //!
 //! A reward is always scored against the prompt x, never against the rewrite x' that the target read. [`Reward`] is the
-//! seam; the [`Verifier`]s behind it need no model and are pure functions of one exchange.
+//! seam; the [`Verifier`]s behind it need no model and are pure functions of one exchange, and the [`Judge`] is a model.
 
 pub mod constraint;
 mod constraints;
 mod json_schema;
+mod judge;
 mod language;
 mod length;
 mod mix;
@@ -17,9 +18,11 @@ use std::borrow::Cow;
 
 use crate::Error;
 use crate::data::Record;
+use crate::judge::CanaryResult;
 
 pub use constraints::{Constraints, Merge, Strictness};
 pub use json_schema::JsonSchema;
+pub use judge::{Abstention, Judge, JudgeOptions};
 pub use language::{Language, detect, language_change, passes_for_english};
 pub use length::{Length, LengthUnit};
 pub use mix::{Fairness, Ingredient, Mix, OwaShape, Rule, Scale, Whole, scales};
@@ -85,6 +88,11 @@ pub trait Reward {
 
     /// Go on from what an earlier run of the same configuration had learned.
     fn restore(&mut self, _state: &[f64]) {}
+
+    /// Ask what it must not fall for, where it is somebody who could: a judge, before it is trusted.
+    fn canaries(&mut self) -> Result<Option<CanaryResult>, Error> {
+        Ok(None)
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use rollout::reward::{Fairness, OwaShape, Rule, Verifier};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::judge::GradingJudgePlan;
+
 /// The rewards: one, or several that `[reward-mix]` makes one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Table", into = "Table")]
@@ -16,7 +18,12 @@ pub(crate) struct RewardPlan(pub(crate) Vec<OneReward>);
 pub(crate) enum OneReward {
     /// A pure function of one exchange.
     Verifier(Verifier),
+    /// The grade of a language model.
+    Judge(Box<GradingJudgePlan>),
 }
+
+/// The name of the judge among the rewards.
+const JUDGE: &str = "judge";
 
 /// `[reward-mix]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +59,9 @@ pub(crate) struct OwaPlan {
 impl OneReward {
     /// The reward that `[reward.NAME]` says.
     pub(crate) fn read(name: &str, options: &Value) -> Result<OneReward, toml::de::Error> {
+        if name == JUDGE {
+            return GradingJudgePlan::deserialize(options.clone()).map(Box::new).map(OneReward::Judge);
+        }
         let table = Value::Table(Table::from_iter([(name.to_owned(), options.clone())]));
         Verifier::deserialize(table).map(OneReward::Verifier)
     }
@@ -60,6 +70,7 @@ impl OneReward {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             OneReward::Verifier(verifier) => verifier.name(),
+            OneReward::Judge(_) => JUDGE,
         }
     }
 
@@ -68,6 +79,18 @@ impl OneReward {
         // It came from TOML, so nothing in it is beyond that.
         match self {
             OneReward::Verifier(verifier) => Table::try_from(verifier).unwrap_or_default(),
+            // By way of text, which writes numbers of 32 bits as short as they were written.
+            OneReward::Judge(judge) => {
+                let options = toml::to_string(judge).ok().and_then(|text| text.parse().ok()).unwrap_or_default();
+                Table::from_iter([(JUDGE.to_owned(), Value::Table(options))])
+            }
+        }
+    }
+
+    /// Take over from the same reward of another plan what does not decide a score.
+    pub(super) fn connect_as(&mut self, now: &OneReward) {
+        if let (OneReward::Judge(before), OneReward::Judge(now)) = (self, now) {
+            before.connect_as(now);
         }
     }
 }

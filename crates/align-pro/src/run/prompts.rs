@@ -75,8 +75,10 @@ pub(crate) fn check<'a>(plan: &Plan, records: impl IntoIterator<Item = &'a Recor
         for reward in &plan.reward.0 {
             let cannot = || format!("the reward `{}` cannot judge the responses to every prompt", reward.name());
             match reward {
-                OneReward::Verifier(verifier) => verifier.verify(&nothing).with_context(cannot)?,
-            };
+                OneReward::Verifier(verifier) => drop(verifier.verify(&nothing).with_context(cannot)?),
+                // It needs nothing of a record, and is asked only about answers.
+                OneReward::Judge(_) => (),
+            }
         }
     }
     Ok(())

@@ -1,30 +1,25 @@
 //! The world of a run, loaded: prompter, target behind its journal, reward.
 
-use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::Duration;
 
-use endpoint::{ApiKey, Budget, Client, EndpointOptions};
-use lm::{Architecture, Checkpoint, CpuEngine, Engine, EngineOptions, Lora, Precision, tape_bytes_per_token};
+use lm::{Architecture, CpuEngine, Engine, Lora, tape_bytes_per_token};
 use rollout::data::Record;
 use rollout::evaluate::{Arm, Draw, evaluate};
-use rollout::journal::Journal;
-use rollout::model::{LocalModel, ModelParts};
+use rollout::model::LocalModel;
 use rollout::prompter::{Identity, LocalPrompter, PrompterOptions};
 use rollout::reward::{Whole, scales};
 use rollout::rollouts::Environment;
-use rollout::target::{Echo, EndpointTarget, EndpointTargetOptions, Journaled, LocalTarget, Target, TargetOptions};
+use rollout::target::{Echo, Journaled, LocalTarget, Target, TargetOptions};
 
 use super::journals::Journals;
 use super::prompts::Prompts;
 use super::reward;
+use super::shelf::{Shelf, endpoint_target};
 use crate::arguments::ThreadFlags;
 use crate::commands::Session;
-use crate::config::plan::{BudgetPlan, EndpointTarget as EndpointTargetPlan, Plan, PrecisionName, TargetPlan, What};
+use crate::config::plan::{Plan, TargetPlan, What};
 use crate::config::reward::{OneReward, ScaleName};
 use crate::failure::Failure;
-use crate::models;
 use crate::output::say;
 use crate::progress;
 
@@ -51,31 +46,31 @@ struct LocalWorld {
     options: TargetOptions,
 }
 
-/// Load the models of a plan. One copy of the weights serves prompter and target where they are the same.
+/// Load the models of a plan.
 pub(crate) fn load(
     plan: &Plan,
     journals: &Journals,
     threads: &ThreadFlags,
     session: &Session,
 ) -> anyhow::Result<World> {
+    load_from(&mut Shelf::new(plan, threads, session), plan, journals)
+}
+
+/// The same, from a shelf that more is then taken from.
+pub(crate) fn load_from(shelf: &mut Shelf<'_>, plan: &Plan, journals: &Journals) -> anyhow::Result<World> {
     let journal = journals.target()?;
-    let tape_budget = plan.schedule.activation_memory << 20;
-    let load = |name: &str, precision: PrecisionName| load_model(name, precision.into(), tape_budget, threads, session);
     let (local, target): (_, Box<dyn Target>) = match &plan.target {
         TargetPlan::Local(target) => {
-            let (model, options) = (load(&target.model, target.precision)?, TargetOptions::from(target));
+            let (model, options) = (shelf.model(&target.model, target.precision)?, TargetOptions::from(target));
             let frozen = LocalTarget::new(Rc::clone(&model), options.clone());
             (Some(LocalWorld { model, options }), Box::new(frozen))
         }
         TargetPlan::Openai(target) => (None, Box::new(endpoint_target(target, &plan.budget, &journal)?)),
     };
-    let is_shared = matches!(&plan.target, TargetPlan::Local(target)
-        if target.model == plan.prompter.model && target.precision == plan.prompter.precision);
     let prompter = match (&local, plan.train.what) {
         (Some(local), What::Target) => LocalPrompter::responding(Rc::clone(&local.model), &local.options),
-        (local, _) => {
-            let shared = local.as_ref().filter(|_| is_shared).map(|local| Rc::clone(&local.model));
-            let model = shared.map_or_else(|| load(&plan.prompter.model, plan.prompter.precision), Ok)?;
+        _ => {
+            let model = shelf.model(&plan.prompter.model, plan.prompter.precision)?;
             LocalPrompter::new(model, PrompterOptions::from(&plan.prompter), plan.rails.clone())?
         }
     };
@@ -84,80 +79,11 @@ pub(crate) fn load(
         let engine = prompter.model().engine();
         (engine.architecture().clone(), tape_bytes_per_token(engine.architecture(), engine.precision()))
     };
-    let micro_batch_tokens = tape_budget / bytes_per_token.max(1);
+    let micro_batch_tokens = (plan.schedule.activation_memory << 20) / bytes_per_token.max(1);
     let start = plan.prompter.adapter.as_deref().map(|folder| Lora::load_peft(folder, &architecture)).transpose()?;
     let start = start.map(|(adapter, _)| adapter);
-    Ok(World { prompter, target, local, reward: reward::load(plan)?, start, architecture, micro_batch_tokens })
-}
-
-/// A target that is asked over HTTP, and whose budget counts what the journal holds already.
-fn endpoint_target(
-    plan: &EndpointTargetPlan,
-    budget: &BudgetPlan,
-    journal: &Journal,
-) -> anyhow::Result<EndpointTarget> {
-    let extra = match serde_json::to_value(&plan.extra)? {
-        serde_json::Value::Object(extra) => extra,
-        _ => serde_json::Map::new(),
-    };
-    let endpoint = EndpointOptions {
-        api_key: plan.api_key_env.as_deref().map(ApiKey::from_env).transpose()?,
-        concurrency: plan.concurrency,
-        timeout: Duration::try_from_secs_f64(plan.timeout).unwrap_or(Duration::MAX),
-        max_retries: plan.max_retries,
-        extra,
-        ..EndpointOptions::new(&plan.base_url, &plan.model)
-    };
-    let client = Client::new(endpoint.clone(), Budget::from(budget), journal.spent()?)?;
-    Ok(EndpointTarget::new(client, &endpoint, EndpointTargetOptions::from(plan)))
-}
-
-fn load_model(
-    name: &str,
-    precision: Precision,
-    tape_budget: usize,
-    threads: &ThreadFlags,
-    session: &Session,
-) -> anyhow::Result<Rc<LocalModel<CpuEngine>>> {
-    let checkpoint = models::open(name, session)?;
-    let tokenizer = Arc::new(checkpoint.tokenizer()?);
-    let template = checkpoint.chat_template()?;
-    let options = EngineOptions { threads: threads.threads, precision, tape_budget };
-    let bar = progress::count("loading", 0);
-    let engine = CpuEngine::load(&checkpoint, options, &mut |done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-    })?;
-    bar.finish_and_clear();
-    let fingerprint = fingerprint(&checkpoint, engine.precision())?;
-    let stop_tokens = checkpoint.stop_tokens();
-    let parts = ModelParts { name: name.to_owned(), fingerprint, tokenizer, template, stop_tokens };
-    Ok(Rc::new(LocalModel::new(engine, parts)))
-}
-
-/// What tells a model from all others: its precision, and the sizes and first bytes of its files, which hold the
-/// directory of its tensors. Hashing all of a large model would take longer than many runs.
-fn fingerprint(checkpoint: &Checkpoint, precision: Precision) -> anyhow::Result<String> {
-    let path = checkpoint.path();
-    let mut files = vec![path.to_owned()];
-    if path.is_dir() {
-        files = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
-        files.retain(|file| file.is_file());
-        files.sort();
-    }
-    let mut hash = String::new();
-    for file in files {
-        let (length, head) = (std::fs::metadata(&file)?.len(), head_of(&file)?);
-        hash += &format!("{length:x}-{:016x} ", rollout::data::stable_hash(&[&head]));
-    }
-    Ok(format!("{hash}{}", models::precision_name(precision)))
-}
-
-fn head_of(file: &Path) -> std::io::Result<Vec<u8>> {
-    use std::io::Read;
-    let mut head = Vec::new();
-    std::fs::File::open(file)?.take(1 << 24).read_to_end(&mut head)?;
-    Ok(head)
+    let reward = reward::load(plan, journals, shelf)?;
+    Ok(World { prompter, target, local, reward, start, architecture, micro_batch_tokens })
 }
 
 impl World {

@@ -20,8 +20,8 @@ pub(crate) fn section(facts: &Facts<'_>) -> Option<Section> {
 
 fn draw(html: &mut Html, facts: &Facts<'_>, result: &JudgeResult) {
     let intro = format!(
-        "`{}` read every prompt with an answer of `{}` and one of another arm, in both orders, without knowing which is which. It \
-         saw no rewrite.",
+        "`{}` read every prompt with an answer of `{}` and one of another arm, in both orders, without knowing which is \
+         which. It saw no rewrite.",
         result.judge, result.arm
     );
     prose(html, "p", "", &intro);

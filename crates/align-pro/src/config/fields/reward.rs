@@ -12,6 +12,12 @@ pub(super) const VERIFIERS: &[Field] = &[
     field("contains", Table(CONTAINS), Nothing, "The share of the wanted texts that occur in the response."),
     field("json-schema", Json, Nothing, "1 where the response is JSON that fits this schema."),
     field("length", Table(LENGTH), Nothing, "1 within the limits, and less the further outside."),
+    field(
+        "judge",
+        Table(super::asked::GRADING_JUDGE),
+        Nothing,
+        "The grade that a language model gives to the response.",
+    ),
 ];
 
 const CONSTRAINTS: &[Field] = &[

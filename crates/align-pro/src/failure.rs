@@ -64,6 +64,8 @@ pub(crate) enum Failure {
     NoBeta,
     #[error("the run in `{}` did not train the target `{target}`", folder.display())]
     NotAnOracle { folder: PathBuf, target: String },
+    #[error("the configuration names no judge")]
+    NoJudge,
     #[error("the run in `{}` is not finished", folder.display())]
     NotTrained { folder: PathBuf },
     #[error("the folder `{}` is neither empty nor a reward model's", folder.display())]
@@ -135,6 +137,10 @@ impl Failure {
             Failure::NotAnOracle { .. } => {
                 "an oracle is a run of the same configuration with `--set train.what=target`"
             }
+            Failure::NoJudge => {
+                "add `[judge.openai]` or `[judge.local]`, or name one by flags, as in \
+                 `--set judge.local.model=smollm2-135m-instruct`"
+            }
             Failure::NoKey { .. } => "set it to the key that clients are to send, or leave out `--api-key-env`",
             Failure::NoPrompts { .. } => {
                 "give more prompts (`align-pro data synth constraints` makes some); `data.held-out-share` and \
@@ -194,6 +200,7 @@ fn hint_of(error: &anyhow::Error) -> Option<String> {
             .downcast_ref::<Failure>()
             .and_then(Failure::hint)
             .or_else(|| cause.downcast_ref::<lab::ObjectiveProblem>().and_then(lab::ObjectiveProblem::hint))
+            .or_else(|| judge_error(cause).and_then(hint_of_judge))
             .or_else(|| endpoint_error(cause).and_then(hint_of_endpoint))
             .or_else(|| cause.downcast_ref().and_then(hint_of_server)),
     })
@@ -201,13 +208,24 @@ fn hint_of(error: &anyhow::Error) -> Option<String> {
 
 /// An endpoint's error, in the crates' errors that show it as their own.
 fn endpoint_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a endpoint::Error> {
-    let rollout = match cause.downcast_ref::<train::Error>() {
-        Some(train::Error::World(error)) => Some(error),
-        _ => cause.downcast_ref::<rollout::Error>(),
-    };
-    match rollout {
+    match world_error(cause) {
         Some(rollout::Error::Endpoint(error)) => Some(error),
         _ => cause.downcast_ref(),
+    }
+}
+
+/// A judge's, likewise.
+fn judge_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a endpoint::Error> {
+    match world_error(cause) {
+        Some(rollout::Error::Judge { source }) => endpoint_error(&**source),
+        _ => None,
+    }
+}
+
+fn world_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a rollout::Error> {
+    match cause.downcast_ref::<train::Error>() {
+        Some(train::Error::World(error)) => Some(error),
+        _ => cause.downcast_ref::<rollout::Error>(),
     }
 }
 
@@ -215,6 +233,17 @@ fn hint_of_endpoint(error: &endpoint::Error) -> Option<String> {
     match error {
         endpoint::Error::BudgetSpent { .. } => Some(
             "every answer so far is kept: raise `[budget]` and give the same command again, and it goes on from here"
+                .to_owned(),
+        ),
+        _ => error.hint(),
+    }
+}
+
+fn hint_of_judge(error: &endpoint::Error) -> Option<String> {
+    match error {
+        endpoint::Error::BudgetSpent { .. } => Some(
+            "every reply so far is kept: raise the judge's own `budget` and give the same command again, and it goes \
+             on from here"
                 .to_owned(),
         ),
         _ => error.hint(),

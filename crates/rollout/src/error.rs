@@ -183,6 +183,12 @@ pub enum Error {
         /// Why.
         source: serde_json::Error,
     },
+    /// A judge could not be asked; the source says why.
+    #[error("the judge does not answer")]
+    Judge {
+        /// Why.
+        source: Box<Error>,
+    },
     /// A target that says it is done, and is not.
     #[error("the target left calls without an answer; this is a bug in it")]
     Unanswered,

@@ -1,5 +1,6 @@
 //! Evaluation: arms side by side on held-out prompts, each comparison paired by prompt.
 
+mod judged;
 mod result;
 mod rewards;
 mod summary;
@@ -14,6 +15,7 @@ use crate::event::Seconds;
 use crate::prompter::{Likelihood, Prompter, RewriteJob, Written};
 use crate::rollouts::{Environment, Rollout, answer, collect};
 
+pub use judged::{JudgeResult, JudgedResult, judge_arms};
 pub use result::{
     About, ArmResult, EvaluatedPrompt, EvaluatedResponse, EvaluatedRewrite, Evaluation, Gain, MeanResult, PartMean,
     VariancePartsResult, WinRateResult,

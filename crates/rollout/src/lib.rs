@@ -10,6 +10,7 @@
 //! - [`reward`]: the seam between a response and its score, and the verifiers that need no model.
 //! - [`model`]: an engine with its tokenizer and chat template.
 //! - [`prompter`], [`target`]: the seams on either side of x', and local models behind them.
+//! - [`judge`]: models that are asked how good an answer is, or which of two is better.
 //! - [`journal`]: finished calls of targets, so that none is made twice.
 //! - [`rollouts`]: prompts through prompter, target and reward.
 //! - [`evaluate`]: arms side by side on held-out prompts.
@@ -26,6 +27,7 @@ pub mod event;
 pub mod headroom;
 pub mod instruction;
 pub mod journal;
+pub mod judge;
 pub mod model;
 pub mod prompter;
 pub mod rails;

@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //! - `verdict`, `cautions`: the answer, and what speaks against it.
-//! - `arms`, `parts`, `gains`, `bound`, `examples`, `training`, `record`: the sections, from top to bottom.
+//! - `arms`, `parts`, `gains`, `judged`, `bound`, `examples`, `training`, `record`: the sections, from top to bottom.
 //! - `facts`: the record, sorted out once for all of them.
 //! - `page`, `html`, `format`: figures and tables, markup, numbers.
 //! - `plot`: axes and marks.
@@ -18,6 +18,7 @@ mod facts;
 mod format;
 mod gains;
 mod html;
+mod judged;
 mod page;
 mod parts;
 mod plot;
@@ -63,6 +64,7 @@ pub fn render(run: &RunRecord<'_>) -> String {
         arms::section(&facts),
         parts::section(&facts),
         gains::section(&facts),
+        judged::section(&facts),
         bound::section(&facts),
         examples::section(&facts),
         training::section(&facts),

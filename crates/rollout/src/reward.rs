@@ -1,8 +1,9 @@
 //! Rewards: how good a response is as an answer to the user's own prompt.
 //!
 //! A reward is always scored against the prompt x, never against the rewrite x' that the target read. [`Reward`] is the
-//! seam; the [`Verifier`]s behind it need no model and are pure functions of one exchange. A [`Scorer`] asks somebody, a program
-//! or a server of the user's own, and stands behind a journal: [`Journaled`].
+//! seam; the [`Verifier`]s behind it need no model and are pure functions of one exchange. The [`Judge`] is a model, a
+//! [`LearnedReward`] one that was trained to be a reward. A [`Scorer`] asks somebody, a program or a server of the user's own, and
+//! stands behind a journal: [`Journaled`].
 
 mod command;
 pub mod constraint;
@@ -10,6 +11,7 @@ mod constraints;
 mod http;
 mod journaled;
 mod json_schema;
+mod judge;
 mod language;
 mod length;
 mod mix;
@@ -24,12 +26,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::data::Record;
+use crate::judge::CanaryResult;
 
 pub use command::{CommandError, CommandOptions, CommandReward, Fault, Listener};
 pub use constraints::{Constraints, Merge, Strictness};
 pub use http::HttpReward;
 pub use journaled::{Journaled, Scored, Scorer, TakeScores};
 pub use json_schema::JsonSchema;
+pub use judge::{Abstention, Judge, JudgeOptions};
 pub use language::{Language, detect, language_change, passes_for_english};
 pub use length::{Length, LengthUnit};
 pub use mix::{Fairness, Ingredient, Mix, OwaShape, Rule, Scale, Whole, scales};
@@ -99,6 +103,11 @@ pub trait Reward {
 
     /// Go on from what an earlier run of the same configuration had learned.
     fn restore(&mut self, _state: &[f64]) {}
+
+    /// Ask what it must not fall for, where it is somebody who could: a judge, before it is trusted.
+    fn canaries(&mut self) -> Result<Option<CanaryResult>, Error> {
+        Ok(None)
+    }
 }
 
 #[cfg(test)]

@@ -41,6 +41,9 @@ pub(crate) struct Eval {
     /// A run of the same configuration with `train.what` set to `target`: adds its arm, and the share of its gain
     #[arg(long, value_name = "RUN")]
     pub(crate) oracle: Option<PathBuf>,
+    /// Let the judge of `[judge]` compare the trained prompter's answers with the others', each pair in both orders
+    #[arg(long)]
+    pub(crate) judge: bool,
     /// End with exit code 1 unless the trained prompter is significantly better than the prompt as it is
     #[arg(long)]
     pub(crate) gate: bool,

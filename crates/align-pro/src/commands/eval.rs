@@ -12,12 +12,13 @@ use crate::arguments::Eval;
 use crate::config;
 use crate::config::plan::{Plan, What};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, say};
 use crate::run::evaluation::{self, Tuned};
 use crate::run::folder::{RunFolder, write_evaluated};
 use crate::run::journals::Journals;
+use crate::run::shelf::Shelf;
 use crate::run::world::{self, World};
-use crate::run::{prompts, table, training};
+use crate::run::{judging, prompts, table, training};
 
 pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let clock = Instant::now();
@@ -31,7 +32,9 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
     if let Some(file) = &arguments.out {
         writable(file)?;
     }
-    let mut world = world::load(&plan, &journals, &arguments.threads, session)?;
+    let mut shelf = Shelf::new(plan.schedule.activation_memory << 20, &arguments.threads, session);
+    let mut world = world::load_from(&mut shelf, &plan, &journals)?;
+    let mut judge = arguments.judge.then(|| judging::pair_judge(&plan, &journals, &mut shelf)).transpose()?;
     let held_out = world.fitting_alone("held-out", held_out, &plan.target)?;
     if plan.reward.is_mixed() {
         world.calibrate(&plan, &prompts::load(&plan)?.train)?;
@@ -46,7 +49,15 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
     let oracle = arguments.oracle.as_deref().map(|run| oracle(run, &plan, &world)).transpose()?;
     tuned.oracle = tuned.oracle.or(oracle.as_ref());
     let (arms, mut result) = evaluation::arms(&plan, &mut world, &held_out, tuned)?;
+    if let Some(judge) = &mut judge {
+        result.judge = judging::compare(judge, &held_out, &arms)?;
+    }
     result.about.seconds = clock.elapsed().as_secs_f64();
+    if let (Some(folder), Some(judge)) = (&folder, &result.judge)
+        && folder.add_judge(&arms, judge)?
+    {
+        say("the verdicts stand in the run's result.json and report.html, too");
+    }
     if let Some(file) = &arguments.out {
         write_evaluated(file, &arms).context("cannot write the outcome")?;
     }

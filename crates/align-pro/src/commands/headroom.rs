@@ -14,7 +14,7 @@ use crate::output::{Output, say};
 use crate::progress;
 use crate::run::journals::Journals;
 use crate::run::world::{self, World};
-use crate::run::{folder, prompts};
+use crate::run::{folder, judging, prompts};
 
 pub(super) fn run(arguments: &Arguments, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let (_, mut plan) = config::load(&arguments.config, &arguments.sets)?;
@@ -29,6 +29,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session, output: &mut Output)
     let mut world = world::load(&plan, &journals, &arguments.threads, session)?;
     let records: Vec<Record> =
         world.fitting_alone("training", records, &plan.target)?.into_iter().take(arguments.prompts.get()).collect();
+    judging::examine(&mut world)?;
     world.calibrate(&plan, &records)?;
     let (naive, reference) = sample(arguments, &plan, &mut world, &records)?;
     let found = headroom(&naive, &reference, plan.method.lambda())?;

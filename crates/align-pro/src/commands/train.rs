@@ -14,7 +14,7 @@ use crate::run::evaluation::{self, Tuned};
 use crate::run::folder::RunFolder;
 use crate::run::journals::Journals;
 use crate::run::watch::Watcher;
-use crate::run::{estimate, prompts, table, training, world};
+use crate::run::{estimate, judging, prompts, table, training, world};
 
 pub(super) fn run(arguments: &Train, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let (written, plan) = config::load(&arguments.config, &arguments.sets)?;
@@ -44,6 +44,7 @@ pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &
     session.interrupt.on_leaving(format!("stopped; the same command goes on with {}", path.display()));
     let mut world = world::load(plan, &Journals::beside(&folder.journal()), threads, session)?;
     let prompts = world.fitting(prompts, &plan.target)?;
+    judging::examine(&mut world)?;
     world.calibrate(plan, &prompts.train)?;
     say(format_args!(
         "training on {} prompts, {} held out; everything goes to {}",

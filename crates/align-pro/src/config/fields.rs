@@ -2,6 +2,7 @@
 //!
 //! Checking, suggestions, filling in defaults and the JSON Schema all read it.
 
+mod asked;
 mod custom;
 mod reward;
 
@@ -56,7 +57,7 @@ pub(super) enum Absent {
 }
 
 use Absent::{Nothing, Refused, Rule, Value};
-use Kind::{Choice, Json, List, Model, Name, Number, OneOf, Path, SomeOf, Table, Text, Whole};
+use Kind::{Choice, List, Model, Name, Number, OneOf, Path, SomeOf, Table, Whole};
 
 /// No count of a sensible run comes near this.
 const MANY: u64 = 1_000_000_000;
@@ -79,7 +80,7 @@ pub(super) static ROOT: Kind = Table(&[
     ),
     field("train", Table(TRAIN), Value("{}"), "What is trained."),
     field("prompter", Table(PROMPTER), Refused, "What is trained: a model that rewrites prompts."),
-    field("target", OneOf(TARGETS), Refused, "The frozen model that answers the rewrites."),
+    field("target", OneOf(asked::TARGETS), Refused, "The frozen model that answers the rewrites."),
     field(
         "budget",
         Table(BUDGET),
@@ -94,6 +95,7 @@ pub(super) static ROOT: Kind = Table(&[
     field("optimizer", Table(OPTIMIZER), Value("{}"), "AdamW and its learning rate."),
     field("schedule", Table(SCHEDULE), Refused, "How long, how much a step, and what happens on the way."),
     field("eval", Table(EVAL), Value("{}"), "How arms are compared on held-out prompts."),
+    field("judge", Table(asked::PAIR_JUDGE), Nothing, "Who compares the answers of arms in pairs, for `eval --judge`."),
 ]);
 
 const TRAIN: &[Field] = &[field(
@@ -134,49 +136,12 @@ const LORA: &[Field] = &[
     ),
 ];
 
-const TARGETS: &[Field] = &[
-    field("local", Table(LOCAL), Nothing, "A model on this machine."),
-    field(
-        "openai",
-        Table(OPENAI),
-        Nothing,
-        "A model behind an OpenAI-compatible endpoint: hosted, or a server of your own.",
-    ),
-];
-
-const OPENAI: &[Field] = &[
-    field("base-url", Name, Refused, "What `/chat/completions` is appended to, as in `http://localhost:8080/v1`."),
-    field("model", Name, Refused, "The model's name, as the endpoint knows it."),
-    field("api-key-env", Name, Nothing, "The environment variable that holds the key; the key itself is never stored."),
-    field("concurrency", Whole(1, 4096), Value("8"), "Requests under way at once."),
-    field("timeout", POSITIVE, Value("300.0"), "Seconds that one attempt may take."),
-    field("max-retries", Whole(0, 1000), Value("6"), "How often a request that failed is asked again."),
-    field("responses", COUNT, Value("1"), "Responses to each rewrite while training."),
-    field("temperature", NOT_NEGATIVE, Value("0.7"), "Divides the logits; 0 always takes the most likely token."),
-    field("top-p", SHARE_ABOVE_ZERO, Nothing, "Keep the most likely tokens that together have this probability."),
-    field("max-tokens", COUNT, Value("256"), "Most tokens of a response."),
-    field("system", Text, Nothing, "A message before the prompt that tells the target how to behave."),
-    field("extra", Json, Value("{}"), "More fields of the body of every request; JSON's null cannot be said."),
-];
-
 const BUDGET: &[Field] = &[
     field("max-calls", COUNT, Nothing, "Calls that the endpoint may have charged."),
     field("max-tokens", COUNT, Nothing, "Tokens, read and written together."),
     field("max-cost", POSITIVE, Nothing, "In the currency of the prices."),
     field("prompt-price", NOT_NEGATIVE, Value("0.0"), "Price of a million tokens that the target reads."),
     field("completion-price", NOT_NEGATIVE, Value("0.0"), "Price of a million tokens that it writes."),
-];
-
-const LOCAL: &[Field] = &[
-    field("model", Model, Refused, MODEL),
-    field("precision", Choice(&["auto", "f32", "bf16", "int8"]), Value("'auto'"), "How the weights are kept."),
-    field("responses", COUNT, Value("1"), "Responses to each rewrite while training."),
-    field("temperature", NOT_NEGATIVE, Value("0.7"), "Divides the logits; 0 always takes the most likely token."),
-    field("top-p", SHARE_ABOVE_ZERO, Value("0.95"), "Keep the most likely tokens that together have this probability."),
-    field("top-k", COUNT, Nothing, "Keep so many of the most likely tokens; all without it."),
-    field("min-p", SHARE, Value("0.0"), "Drop tokens less likely than this share of the most likely one."),
-    field("max-tokens", COUNT, Value("256"), "Most tokens of a response."),
-    field("system", Text, Nothing, "A message before the prompt that tells the target how to behave."),
 ];
 
 const ACTION: Kind = Choice(&["fix", "penalise", "fall-back-to-x"]);

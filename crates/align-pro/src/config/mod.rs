@@ -1,7 +1,7 @@
 //! The configuration of a run: one TOML file, checked against one table of fields and resolved into a [`Plan`].
 //!
 //! # Layout
-//! - [`plan`], [`data`], [`reward`], [`custom`]: what the rest of the command sees.
+//! - [`plan`], [`data`], [`reward`], [`custom`], [`judge`]: what the rest of the command sees.
 //! - `fields`: everything that may be written, with limits, defaults and reasons; `schema` shows it to editors.
 //! - `document`: what was written, where; `check`: holding it against the fields; `rules`: what holds between keys.
 //! - `problem`, `suggest`: telling what is wrong.
@@ -11,6 +11,7 @@ pub(crate) mod custom;
 pub(crate) mod data;
 mod document;
 mod fields;
+pub(crate) mod judge;
 pub(crate) mod plan;
 mod problem;
 pub(crate) mod reward;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use train::options::{LoraOptions, Method, OptimizerOptions, ScheduleOptions};
 
 use super::data::DataPlan;
+use super::judge::PairJudgePlan;
 use super::reward::{MixPlan, RewardPlan};
 
 /// All that decides a run. Written as TOML it is a configuration again, and resolves to itself.
@@ -35,6 +36,9 @@ pub(crate) struct Plan {
     pub(crate) optimizer: OptimizerOptions,
     pub(crate) schedule: ScheduleOptions,
     pub(crate) eval: EvalPlan,
+    /// Who compares the answers of arms in pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) judge: Option<PairJudgePlan>,
 }
 
 /// `[train]`.
@@ -169,14 +173,14 @@ pub(crate) enum PrecisionName {
 }
 
 impl Plan {
-    /// Whether a run of this plan can go on with the other one: how fast somebody is asked and what may be spent can
-    /// change, all that decides an answer cannot.
+    /// Whether a run of this plan can go on with the other one: how fast somebody is asked, what may be spent, and who
+    /// compares answers in the end can change, all that decides an answer or a reward cannot.
     pub(crate) fn continues(&self, earlier: &Plan) -> bool {
         let mut earlier = earlier.clone();
         earlier.budget = self.budget.clone();
+        earlier.judge.clone_from(&self.judge);
         if let (TargetPlan::Openai(now), TargetPlan::Openai(before)) = (&self.target, &mut earlier.target) {
-            before.api_key_env.clone_from(&now.api_key_env);
-            (before.concurrency, before.timeout, before.max_retries) = (now.concurrency, now.timeout, now.max_retries);
+            before.connect_as(now);
         }
         for (before, now) in earlier.reward.0.iter_mut().zip(&self.reward.0) {
             before.connect_as(now);
@@ -190,6 +194,14 @@ impl Plan {
             What::Prompter => &self.prompter.model,
             What::Target => self.target.model(),
         }
+    }
+}
+
+impl EndpointTarget {
+    /// Take over from another plan how the endpoint is reached, which decides no answer.
+    pub(super) fn connect_as(&mut self, now: &EndpointTarget) {
+        self.api_key_env.clone_from(&now.api_key_env);
+        (self.concurrency, self.timeout, self.max_retries) = (now.concurrency, now.timeout, now.max_retries);
     }
 }
 

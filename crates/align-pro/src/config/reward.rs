@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::custom::{CommandPlan, HttpPlan};
+use super::judge::GradingJudgePlan;
 use super::plan::PrecisionName;
 
 /// The rewards: one, or several that `[reward-mix]` makes one.
@@ -26,6 +27,8 @@ pub(crate) enum OneReward {
     Command(CommandPlan),
     /// A server of the user's own.
     Http(HttpPlan),
+    /// The grade of a language model.
+    Judge(Box<GradingJudgePlan>),
 }
 
 /// `[reward.model]`.
@@ -45,6 +48,7 @@ pub(crate) struct RewardModelPlan {
 const MODEL: &str = "model";
 const COMMAND: &str = "command";
 const HTTP: &str = "http";
+const JUDGE: &str = "judge";
 
 /// `[reward-mix]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,6 +88,7 @@ impl OneReward {
             MODEL => RewardModelPlan::deserialize(options.clone()).map(OneReward::Model),
             COMMAND => CommandPlan::deserialize(options.clone()).map(OneReward::Command),
             HTTP => HttpPlan::deserialize(options.clone()).map(OneReward::Http),
+            JUDGE => GradingJudgePlan::deserialize(options.clone()).map(Box::new).map(OneReward::Judge),
             _ => {
                 let table = Value::Table(Table::from_iter([(name.to_owned(), options.clone())]));
                 Verifier::deserialize(table).map(OneReward::Verifier)
@@ -98,6 +103,7 @@ impl OneReward {
             OneReward::Model(_) => MODEL,
             OneReward::Command(_) => COMMAND,
             OneReward::Http(_) => HTTP,
+            OneReward::Judge(_) => JUDGE,
         }
     }
 
@@ -109,6 +115,11 @@ impl OneReward {
             OneReward::Model(plan) => Table::try_from(BTreeMap::from([(MODEL, plan)])),
             OneReward::Command(plan) => Table::try_from(BTreeMap::from([(COMMAND, plan)])),
             OneReward::Http(plan) => Table::try_from(BTreeMap::from([(HTTP, plan)])),
+            // By way of text, which writes numbers of 32 bits as short as they were written.
+            OneReward::Judge(plan) => {
+                let options: Option<Table> = toml::to_string(plan).ok().and_then(|text| text.parse().ok());
+                Ok(Table::from_iter([(JUDGE.to_owned(), Value::Table(options.unwrap_or_default()))]))
+            }
         };
         table.unwrap_or_default()
     }
@@ -118,6 +129,7 @@ impl OneReward {
         match (self, now) {
             (OneReward::Command(before), OneReward::Command(now)) => before.connect_as(now),
             (OneReward::Http(before), OneReward::Http(now)) => before.connect_as(now),
+            (OneReward::Judge(before), OneReward::Judge(now)) => before.connect_as(now),
             _ => (),
         }
     }

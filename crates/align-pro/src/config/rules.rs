@@ -8,7 +8,7 @@ use train::options::Method;
 
 use super::data::{HeldOutPrompts, TrainPrompts};
 use super::document::Document;
-use super::plan::{BudgetPlan, Plan, PrecisionName, TargetPlan, What};
+use super::plan::{BudgetPlan, EndpointTarget, LocalTarget, Plan, PrecisionName, TargetPlan, What};
 use super::problem::Problem;
 use super::reward::OneReward;
 
@@ -72,6 +72,9 @@ pub(super) fn check(document: &Document, plan: &Plan) -> Result<(), Problem> {
     }
     check_rewards(plan).or_else(|(key, problem)| refuse(&key, problem))?;
     check_target(plan).or_else(|(key, problem)| refuse(key, problem))?;
+    if let Some(judge) = &plan.judge {
+        judge.check().or_else(|(key, problem)| refuse(&key, problem))?;
+    }
     if let Some(instruction) = &plan.prompter.instruction {
         check_instruction(instruction).or_else(|problem| refuse("prompter.instruction", problem))?;
     }
@@ -80,6 +83,9 @@ pub(super) fn check(document: &Document, plan: &Plan) -> Result<(), Problem> {
 
 fn check_rewards(plan: &Plan) -> Result<(), (String, String)> {
     for reward in &plan.reward.0 {
+        if let OneReward::Judge(judge) = reward {
+            judge.check()?;
+        }
         if let OneReward::Verifier(Verifier::Length(length)) = reward
             && let Some(most) = length.at_most.filter(|most| *most < length.at_least)
         {
@@ -117,10 +123,7 @@ fn check_target(plan: &Plan) -> Result<(), (&'static str, String)> {
     let tuned = plan.train.what == What::Target;
     match &plan.target {
         TargetPlan::Local(target) => {
-            if target.temperature > 0.0 && target.temperature < COLDEST {
-                let problem = format!("must be 0 or at least {COLDEST}, found {}", target.temperature);
-                return Err(("target.local.temperature", problem));
-            }
+            check_temperature(target).map_err(|problem| ("target.local.temperature", problem))?;
             if tuned && target.temperature == 0.0 {
                 let problem =
                     "must be above 0 where `train.what` is `target`: what cannot vary cannot learn".to_owned();
@@ -138,15 +141,30 @@ fn check_target(plan: &Plan) -> Result<(), (&'static str, String)> {
             if tuned {
                 return Err(("train.what", "a target behind an endpoint cannot be trained".to_owned()));
             }
-            if !is_http(&target.base_url) {
-                return Err(("target.openai.base-url", NOT_HTTP.to_owned()));
-            }
-            let budget = &plan.budget;
-            if budget.max_cost.is_some() && budget.prompt_price + budget.completion_price == 0.0 {
-                let problem = "needs `prompt-price` and `completion-price` beside it".to_owned();
-                return Err(("budget.max-cost", problem));
-            }
+            check_endpoint(target, &plan.budget).map_err(|(key, problem)| {
+                let key = if key == "openai.base-url" { "target.openai.base-url" } else { key };
+                (key, problem)
+            })?;
         }
+    }
+    Ok(())
+}
+
+/// That a model on this machine can be drawn from.
+pub(super) fn check_temperature(target: &LocalTarget) -> Result<(), String> {
+    match target.temperature > 0.0 && target.temperature < COLDEST {
+        true => Err(format!("must be 0 or at least {COLDEST}, found {}", target.temperature)),
+        false => Ok(()),
+    }
+}
+
+/// That an endpoint can be asked within a budget; else the key, from the table that holds both, and what is wrong there.
+pub(super) fn check_endpoint(target: &EndpointTarget, budget: &BudgetPlan) -> Result<(), (&'static str, String)> {
+    if !target.base_url.starts_with("http://") && !target.base_url.starts_with("https://") {
+        return Err(("openai.base-url", "must begin with `http://` or `https://`".to_owned()));
+    }
+    if budget.max_cost.is_some() && budget.prompt_price + budget.completion_price == 0.0 {
+        return Err(("budget.max-cost", "needs `prompt-price` and `completion-price` beside it".to_owned()));
     }
     Ok(())
 }

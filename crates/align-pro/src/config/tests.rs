@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use rollout::reward::Verifier;
+use rollout::reward::{Abstention, Verifier};
 use train::options::{LoraOptions, OptimizerOptions};
 
 use super::data::{HeldOutPrompts, TrainPrompts};
@@ -145,6 +145,7 @@ fn examples(fields: &'static [Field], at: &str) -> Vec<(String, String)> {
             Kind::Whole(least, _) => vec![least.max(&2).to_string()],
             Kind::Number(..) => vec!["0.25".to_owned()],
             Kind::Choice(names) => names.iter().map(|name| format!("'{name}'")).collect(),
+            Kind::List(_, Kind::Whole(..)) => vec!["[2, 7]".to_owned()],
             Kind::List(_, Kind::Choice(names)) => vec![format!("{:?}", &names[..2])],
             Kind::List(..) if field.name == "types" => vec!["['punctuation:no_comma']".to_owned()],
             Kind::List(..) => vec!["['text', 'another']".to_owned()],
@@ -159,6 +160,16 @@ fn examples(fields: &'static [Field], at: &str) -> Vec<(String, String)> {
 
 /// What must be set for a key to be allowed at all.
 fn needed_beside(key: &str) -> Vec<String> {
+    for table in ["judge", "reward.judge"] {
+        if let Some(key) = key.strip_prefix(&format!("{table}.")) {
+            let needed: &[&str] = match key {
+                _ if key.starts_with("local") => &["local.model=m"],
+                "budget.max-cost" => &["openai.base-url=http://a", "openai.model=m", "budget.prompt-price=1"],
+                _ => &["openai.base-url=http://a", "openai.model=m"],
+            };
+            return needed.iter().map(|set| format!("{table}.{set}")).collect();
+        }
+    }
     let needed: &[&str] = match key {
         "schedule.patience" => &["schedule.validate-every=5"],
         "data.eval" => &["data.train=prompts.jsonl"],
@@ -222,6 +233,51 @@ fn verifiers_come_back_as_they_were() {
         assert_eq!(again, plan);
         assert_ne!(again.reward, read(LEAST, &[]).unwrap().reward);
     }
+}
+
+#[test]
+fn a_judge_is_one_model_and_comes_back_as_it_was() {
+    let judged = LEAST.replace(
+        "[reward.constraints]",
+        "[reward.judge.local]\nmodel = 'm'\n[judge.openai]\nbase-url = 'http://a'\nmodel = 'n'",
+    );
+    let plan = read(&judged, &[]).unwrap();
+    let [OneReward::Judge(grading)] = plan.reward.0.as_slice() else { panic!("{:?}", plan.reward) };
+    assert_eq!((grading.scale, grading.abstain), ([1, 10], Abstention::Middle));
+    let local = grading.local.as_ref().unwrap();
+    assert_eq!((local.temperature, local.max_tokens, local.responses), (0.0, 32, 1));
+    let written = toml::to_string(&plan).unwrap();
+    assert!(written.contains("top-p = 0.95"), "{written}");
+    assert_eq!(read(&written, &[]).unwrap(), plan);
+    assert_eq!(read(LEAST, &[]).unwrap().judge, None);
+
+    let problem = |sets: &[&str]| read(&judged, sets).unwrap_err().to_string();
+    let scale = problem(&["reward.judge.scale=[5, 5]"]);
+    assert!(
+        scale.ends_with("`reward.judge.scale`: must be the lowest and then the highest grade, found 5 and 5"),
+        "{scale}"
+    );
+    let scale = problem(&["reward.judge.scale=[1, 2, 3]"]);
+    assert!(scale.contains("`reward.judge`: ") && scale.contains("length 3"), "{scale}");
+    let both = problem(&["judge.local.model=m"]);
+    assert!(both.ends_with("`judge`: has both `local` and `openai`, and exactly one is allowed"), "{both}");
+    let neither = read(&LEAST.replace("[reward.constraints]", "[reward.judge]"), &[]).unwrap_err().to_string();
+    assert!(neither.contains("`reward.judge`: has neither `local` nor `openai`"), "{neither}");
+    let budget = problem(&["reward.judge.budget.max-calls=5"]);
+    assert!(budget.contains("`reward.judge.budget`: is for `openai`"), "{budget}");
+    let price = problem(&["judge.budget.max-cost=5"]);
+    assert!(price.contains("`judge.budget.max-cost`: needs `prompt-price`"), "{price}");
+    let url = problem(&["judge.openai.base-url=ftp://a"]);
+    assert!(url.contains("`judge.openai.base-url`: must begin with"), "{url}");
+}
+
+#[test]
+fn a_run_goes_on_with_another_connection_and_another_judge_of_pairs_but_not_with_other_grades() {
+    let judged = LEAST.replace("[reward.constraints]", "[reward.judge.openai]\nbase-url = 'http://a'\nmodel = 'n'");
+    let plan = read(&judged, &[]).unwrap();
+    let goes_on = |sets: &[&str]| read(&judged, sets).unwrap().continues(&plan);
+    assert!(goes_on(&["reward.judge.budget.max-calls=9", "reward.judge.openai.timeout=5", "judge.local.model=m"]));
+    assert!(!goes_on(&["reward.judge.openai.model=o"]) && !goes_on(&["reward.judge.criteria=brevity"]));
 }
 
 #[test]

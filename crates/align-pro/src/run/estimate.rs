@@ -13,6 +13,7 @@ use super::{prompts, world};
 use crate::arguments::ThreadFlags;
 use crate::commands::Session;
 use crate::config::plan::{EvalPlan, Plan};
+use crate::config::reward::OneReward;
 use crate::output::Output;
 
 /// Prompts that the calibration goes through.
@@ -25,6 +26,9 @@ struct Estimate {
     held_out_prompts: usize,
     rewrites: u64,
     target_calls: u64,
+    /// At most: answers that are the same are judged once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    judge_calls: Option<u64>,
     /// Most tokens that prompter and target can write.
     most_tokens: u64,
     weight_bytes: usize,
@@ -69,6 +73,7 @@ pub(crate) fn run(
         held_out_prompts: loaded.held_out.len(),
         rewrites: written,
         target_calls,
+        judge_calls: judge_times(plan).map(|times| times * target_calls),
         most_tokens: written * plan.prompter.max_tokens as u64 + target_calls * most,
         weight_bytes: world.prompter.model().engine().weight_bytes(),
         activation_bytes: plan.schedule.activation_memory << 20,
@@ -76,6 +81,14 @@ pub(crate) fn run(
         seconds: seconds_per_step * steps as f64 + rest,
     };
     if json { output.json_document(&estimate) } else { tell(&estimate, output) }
+}
+
+/// How often each answer is judged, where a judge is among the rewards.
+fn judge_times(plan: &Plan) -> Option<u64> {
+    plan.reward.0.iter().find_map(|reward| {
+        let OneReward::Judge(judge) = reward else { return None };
+        Some(judge.model()?.times() as u64)
+    })
 }
 
 /// Seconds that a rollout of training takes with all its responses and its gradient, and that one answer takes alone.
@@ -110,6 +123,7 @@ fn calibrate(plan: &Plan, world: &mut world::World, train: &[rollout::data::Reco
 fn tell(estimate: &Estimate, output: &mut Output) -> anyhow::Result<()> {
     let Estimate { steps, train_prompts, held_out_prompts, rewrites, target_calls, most_tokens, .. } = estimate;
     let gib = |bytes: usize| bytes as f64 / (1u64 << 30) as f64;
+    let judge = estimate.judge_calls.map(|calls| format!("judge calls  at most {calls}"));
     let lines = [
         format!("prompts      {train_prompts} to train on, {held_out_prompts} held out"),
         format!("steps        {steps}, about {:.1} s each", estimate.seconds_per_step),
@@ -123,5 +137,5 @@ fn tell(estimate: &Estimate, output: &mut Output) -> anyhow::Result<()> {
         ),
         format!("time         about {:.0} min, evaluation included", estimate.seconds / 60.0),
     ];
-    lines.iter().try_for_each(|line| output.line(line))
+    lines.iter().chain(&judge).try_for_each(|line| output.line(line))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use lm::{Architecture, Lora, PeftDetails, write_atomically};
 use rollout::bound::BoundReport;
-use rollout::evaluate::{EvaluatedPrompt, Evaluation};
+use rollout::evaluate::{EvaluatedPrompt, Evaluation, JudgeResult};
 use rollout::event::{Event, read_events};
 use rollout::report::{RunRecord, render};
 use toml::Value;
@@ -149,6 +149,20 @@ impl RunFolder {
         serde_json::from_str(&text).with_context(|| format!("cannot use `{}`; `bound` makes it anew", file.display()))
     }
 
+    /// Add what a judge says of `arms` to the run's own evaluation and its report, where these are the very
+    /// answers evaluated there; whether they are.
+    pub(crate) fn add_judge(&self, arms: &[Vec<EvaluatedPrompt>], judge: &JudgeResult) -> anyhow::Result<bool> {
+        let Some((mut evaluation, evaluated)) = self.evaluated()? else { return Ok(false) };
+        let judged = arms.iter().flatten().filter(|prompt| evaluation.arms.contains_key(&prompt.arm));
+        if !evaluated.iter().map(answers).eq(judged.map(answers)) {
+            return Ok(false);
+        }
+        evaluation.judge = Some(judge.clone());
+        write_atomically(&self.result(), &serde_json::to_vec_pretty(&evaluation)?)?;
+        self.write_report()?;
+        Ok(true)
+    }
+
     /// Make the report anew from what the folder holds; where it lies.
     pub(crate) fn write_report(&self) -> anyhow::Result<PathBuf> {
         let events: Vec<Event> = if self.events().is_file() { read_events(&self.events())? } else { Vec::new() };
@@ -169,6 +183,12 @@ impl RunFolder {
 pub(crate) fn write_evaluated(path: &Path, arms: &[Vec<EvaluatedPrompt>]) -> anyhow::Result<()> {
     let lines = arms.iter().flatten().map(|prompt| serde_json::to_string(prompt).map(|line| line + "\n"));
     Ok(write_atomically(path, lines.collect::<Result<String, _>>()?.as_bytes())?)
+}
+
+/// What tells an arm's answers to a prompt from all others.
+fn answers(prompt: &EvaluatedPrompt) -> (&str, &str, Vec<&str>) {
+    let responses = prompt.rewrites.iter().flat_map(|rewrite| &rewrite.responses);
+    (&prompt.arm, &prompt.prompt, responses.map(|response| response.text.as_str()).collect())
 }
 
 /// Whether a file is of those that stand in a run's folder before its plan does: a kill may have left them there.

@@ -2,7 +2,9 @@
 //!
 //! - `folder`: where everything of a run lies
 //! - `prompts`: what is trained on and what is held out
-//! - `world`: models, target and reward, loaded; `models`, `reward`: those of it; `journals`: where finished calls are kept
+//! - `world`: models, target and reward, loaded; `shelf`: the models of it, `reward`: its rewards
+//! - `journals`: where finished calls are kept
+//! - `judging`: judges, tested before they are trusted
 //! - `training`, `evaluation`: the two halves of a run
 //! - `estimate`: what a run will take
 //! - `table`, `watch`: how it is shown
@@ -11,9 +13,10 @@ pub(crate) mod estimate;
 pub(crate) mod evaluation;
 pub(crate) mod folder;
 pub(crate) mod journals;
-pub(crate) mod models;
+pub(crate) mod judging;
 pub(crate) mod prompts;
 pub(crate) mod reward;
+pub(crate) mod shelf;
 pub(crate) mod table;
 pub(crate) mod training;
 pub(crate) mod watch;

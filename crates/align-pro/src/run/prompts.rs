@@ -91,13 +91,11 @@ pub(crate) fn check<'a>(plan: &Plan, records: impl IntoIterator<Item = &'a Recor
         for reward in &plan.reward.0 {
             let cannot = || format!("the reward `{}` cannot judge the responses to every prompt", reward.name());
             match reward {
-                OneReward::Verifier(verifier) => {
-                    verifier.verify(&nothing).with_context(cannot)?;
-                }
-                // It reads the prompt alone.
-                OneReward::Model(_) => {}
+                OneReward::Verifier(verifier) => drop(verifier.verify(&nothing).with_context(cannot)?),
+                // They read prompt and answer alone.
+                OneReward::Model(_) | OneReward::Judge(_) => (),
                 // They get the whole record, and what they need of it is theirs to know.
-                OneReward::Command(_) | OneReward::Http(_) => {}
+                OneReward::Command(_) | OneReward::Http(_) => (),
             }
         }
     }

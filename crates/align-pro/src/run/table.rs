@@ -1,7 +1,8 @@
 //! An evaluation as a table and a few plain sentences.
 
 use rollout::evaluate::{
-    EvaluatedPrompt, EvaluatedRewrite, Evaluation, Gain, MeanResult, RewardsResult, WinRateResult,
+    EvaluatedPrompt, EvaluatedRewrite, Evaluation, Gain, JudgeResult, JudgedResult, MeanResult, RewardsResult,
+    WinRateResult,
 };
 use rollout::reward::{Attribute, HeldOutResult};
 
@@ -51,6 +52,9 @@ pub(crate) fn tell(evaluation: &Evaluation) -> Vec<String> {
         ));
     }
     lines.extend(evaluation.about.learned.as_ref().map(told_learned));
+    if let Some(judge) = &evaluation.judge {
+        lines.extend(tell_judge(judge));
+    }
     lines
 }
 
@@ -70,6 +74,31 @@ fn told_learned(attribute: &Attribute) -> String {
 fn told_wins(rate: &WinRateResult) -> String {
     let [wins, ties] = [rate.mean, rate.ties].map(|share| 100.0 * share);
     format!("; wins {wins:.0} % of prompts ({ties:.0} % ties, counted half; sign test p = {:.3})", rate.p_value)
+}
+
+/// What a judge of pairs says, and what speaks against believing it.
+fn tell_judge(result: &JudgeResult) -> Vec<String> {
+    let JudgeResult { judge, arm, win_rate, canaries } = result;
+    let mut lines =
+        vec![String::new(), format!("`{judge}` as judge of the answers of `{arm}`, each pair asked in both orders:")];
+    for (versus, judged) in win_rate {
+        let JudgedResult { rate, n_pairs, flip_rate, abstention_rate, longer_wins } = judged;
+        let [mean, ties, flips, abstentions] =
+            [rate.mean, rate.ties, *flip_rate, *abstention_rate].map(|share| 100.0 * share);
+        let [low, high] = rate.interval.map(|end| 100.0 * end);
+        let other = versus.strip_prefix("vs_").unwrap_or(versus);
+        let won = format!("wins {mean:.0} % of prompts against {other} [{low:.0}, {high:.0}]");
+        let p_value = rate.p_value;
+        lines.push(format!("  {won} ({ties:.0} % ties, counted half; sign test p = {p_value:.3})"));
+        let longer = longer_wins.map_or_else(String::new, |share| {
+            format!("; the longer answer won {:.0} % of decided pairs", 100.0 * share)
+        });
+        let unclear = format!("{abstentions:.0} % of replies unclear{longer}");
+        lines.push(format!("    {n_pairs} pairs, {flips:.0} % decided by the order, {unclear}"));
+    }
+    let doubt = if canaries.is_sound() { "" } else { ": it is NOT to be trusted" };
+    lines.push(format!("  canaries: {} of {} lost, as all must{doubt}", canaries.passed, canaries.n));
+    lines
 }
 
 /// Each of several rewards for itself, and how they go together in the answers to the prompt as it is.

@@ -1,26 +1,23 @@
 //! The world of a run, loaded: prompter, target behind its journal, reward.
 
 use std::rc::Rc;
-use std::time::Duration;
 
-use endpoint::{ApiKey, Budget, Client, EndpointOptions};
 use lm::{Architecture, CpuEngine, Engine, Lora, tape_bytes_per_token};
 use rollout::data::Record;
 use rollout::evaluate::{Arm, Draw, evaluate};
-use rollout::journal::Journal;
 use rollout::model::LocalModel;
 use rollout::prompter::{Identity, LocalPrompter, PrompterOptions};
 use rollout::reward::{Whole, scales};
 use rollout::rollouts::Environment;
-use rollout::target::{Echo, EndpointTarget, EndpointTargetOptions, Journaled, LocalTarget, Target, TargetOptions};
+use rollout::target::{Echo, Journaled, LocalTarget, Target, TargetOptions};
 
 use super::journals::Journals;
-use super::models::Models;
 use super::prompts::Prompts;
 use super::reward;
+use super::shelf::{Shelf, endpoint_target};
 use crate::arguments::ThreadFlags;
 use crate::commands::Session;
-use crate::config::plan::{BudgetPlan, EndpointTarget as EndpointTargetPlan, Plan, TargetPlan, What};
+use crate::config::plan::{Plan, TargetPlan, What};
 use crate::config::reward::{OneReward, ScaleName};
 use crate::failure::Failure;
 use crate::output::say;
@@ -49,19 +46,22 @@ struct LocalWorld {
     options: TargetOptions,
 }
 
-/// Load the models of a plan. One copy of the weights serves prompter and target where they are the same.
+/// Load the models of a plan.
 pub(crate) fn load(
     plan: &Plan,
     journals: &Journals,
     threads: &ThreadFlags,
     session: &Session,
 ) -> anyhow::Result<World> {
+    load_from(&mut Shelf::new(plan.schedule.activation_memory << 20, threads, session), plan, journals)
+}
+
+/// The same, from a shelf that more is then taken from.
+pub(crate) fn load_from(shelf: &mut Shelf<'_>, plan: &Plan, journals: &Journals) -> anyhow::Result<World> {
     let journal = journals.target()?;
-    let tape_budget = plan.schedule.activation_memory << 20;
-    let mut models = Models::new(tape_budget, threads, session);
     let (local, target): (_, Box<dyn Target>) = match &plan.target {
         TargetPlan::Local(target) => {
-            let (model, options) = (models.get(&target.model, target.precision)?, TargetOptions::from(target));
+            let (model, options) = (shelf.model(&target.model, target.precision)?, TargetOptions::from(target));
             let frozen = LocalTarget::new(Rc::clone(&model), options.clone());
             (Some(LocalWorld { model, options }), Box::new(frozen))
         }
@@ -70,7 +70,7 @@ pub(crate) fn load(
     let prompter = match (&local, plan.train.what) {
         (Some(local), What::Target) => LocalPrompter::responding(Rc::clone(&local.model), &local.options),
         _ => {
-            let model = models.get(&plan.prompter.model, plan.prompter.precision)?;
+            let model = shelf.model(&plan.prompter.model, plan.prompter.precision)?;
             LocalPrompter::new(model, PrompterOptions::from(&plan.prompter), plan.rails.clone())?
         }
     };
@@ -79,33 +79,11 @@ pub(crate) fn load(
         let engine = prompter.model().engine();
         (engine.architecture().clone(), tape_bytes_per_token(engine.architecture(), engine.precision()))
     };
-    let micro_batch_tokens = tape_budget / bytes_per_token.max(1);
+    let micro_batch_tokens = (plan.schedule.activation_memory << 20) / bytes_per_token.max(1);
     let start = plan.prompter.adapter.as_deref().map(|folder| Lora::load_peft(folder, &architecture)).transpose()?;
     let start = start.map(|(adapter, _)| adapter);
-    let reward = reward::load(plan, &mut models, journals)?;
+    let reward = reward::load(plan, journals, shelf)?;
     Ok(World { prompter, target, local, reward, start, architecture, micro_batch_tokens })
-}
-
-/// A target that is asked over HTTP, and whose budget counts what the journal holds already.
-fn endpoint_target(
-    plan: &EndpointTargetPlan,
-    budget: &BudgetPlan,
-    journal: &Journal,
-) -> anyhow::Result<EndpointTarget> {
-    let extra = match serde_json::to_value(&plan.extra)? {
-        serde_json::Value::Object(extra) => extra,
-        _ => serde_json::Map::new(),
-    };
-    let endpoint = EndpointOptions {
-        api_key: plan.api_key_env.as_deref().map(ApiKey::from_env).transpose()?,
-        concurrency: plan.concurrency,
-        timeout: Duration::try_from_secs_f64(plan.timeout).unwrap_or(Duration::MAX),
-        max_retries: plan.max_retries,
-        extra,
-        ..EndpointOptions::new(&plan.base_url, &plan.model)
-    };
-    let client = Client::new(endpoint.clone(), Budget::from(budget), journal.spent()?)?;
-    Ok(EndpointTarget::new(client, &endpoint, EndpointTargetOptions::from(plan)))
 }
 
 impl World {

@@ -96,7 +96,7 @@ fn serve(mut connection: &TcpStream, manners: Manners, answers: &Answers, n_aske
     Some(())
 }
 
-fn request(connection: &TcpStream) -> Option<Vec<u8>> {
+pub(crate) fn request(connection: &TcpStream) -> Option<Vec<u8>> {
     let mut reader = BufReader::new(connection);
     let (mut line, mut length) = (String::new(), 0);
     loop {

@@ -13,6 +13,8 @@ mod generate;
 #[cfg(test)]
 mod help;
 #[cfg(test)]
+mod judge;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod lab_objective;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::judged::JudgeResult;
 use super::rewards::RewardsResult;
 use crate::reward::Attribute;
 
@@ -25,6 +26,9 @@ pub struct Evaluation {
     pub rewards: Option<RewardsResult>,
     /// Mean of each part of the reward, by part and arm; for the `constraints` reward a part is a constraint type.
     pub parts: BTreeMap<String, BTreeMap<String, PartMean>>,
+    /// What a judge of pairs says; only where one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<JudgeResult>,
     /// What it is about.
     #[serde(flatten)]
     pub about: About,

@@ -25,9 +25,10 @@ const FEW: usize = 20;
 const FEWEST: usize = 6;
 
 /// The arm that the others are compared with; without it, the oracle is.
-const TRAINED: &str = "trained";
-const ORACLE: &str = "oracle";
-const NAIVE: &str = "naive";
+pub(super) const TRAINED: &str = "trained";
+pub(super) const ORACLE: &str = "oracle";
+pub(super) const NAIVE: &str = "naive";
+pub(super) const REF: &str = "ref";
 
 /// The figures of all arms, which must have gone through the same prompts in the same order. Where several rewards were
 /// mixed, `mixed` has their names.
@@ -41,6 +42,7 @@ pub fn summarise(arms: &[Vec<EvaluatedPrompt>], mixed: &[String], about: About) 
         oracle_share: None,
         rewards: (!mixed.is_empty()).then(|| each_reward(mixed, arms)).transpose()?,
         parts: BTreeMap::new(),
+        judge: None,
         about,
     };
     let arm = |wanted: &str| named.iter().find(|(name, _)| *name == wanted).map(|(_, prompts)| means(prompts));
@@ -177,7 +179,7 @@ fn oracle_share(naive: &[f64], trained: &[f64], oracle: &[f64]) -> Result<Option
         .map(|estimate| MeanResult { mean: estimate.value, interval: ends(estimate.interval) }))
 }
 
-fn wins(trained: &[f64], other: &[f64]) -> Result<WinRateResult, Error> {
+pub(super) fn wins(trained: &[f64], other: &[f64]) -> Result<WinRateResult, Error> {
     let count = |wanted: std::cmp::Ordering| {
         trained.iter().zip(other).filter(|(one, other)| one.total_cmp(other) == wanted).count() as u64
     };

@@ -4,6 +4,7 @@ use super::facts::{Facts, NAIVE, REF, TRAINED, mean, relative};
 use super::format;
 use super::gains;
 use super::html::Html;
+use super::judged;
 use super::page::prose;
 use super::verdict::described;
 use crate::evaluate::MeanResult;
@@ -27,7 +28,7 @@ pub(crate) fn draw(html: &mut Html, facts: &Facts<'_>) {
         few_prompts(facts),
         cut_responses(facts),
     ];
-    let training = [skipped(facts), numerics(facts)];
+    let training = [judged::caution(facts), skipped(facts), numerics(facts)];
     let cautions: Vec<String> = lists.into_iter().chain(training).flatten().collect();
     if cautions.is_empty() {
         return;

@@ -25,6 +25,7 @@ use theory::owa::envelope::moreau_envelope;
 use super::{Exchange, Part, Reward, Score};
 use crate::Error;
 use crate::evaluate::EvaluatedPrompt;
+use crate::judge::CanaryResult;
 
 /// How far μ moves to a step's mean.
 const PACE: f64 = 0.1;
@@ -187,6 +188,10 @@ impl Reward for Whole {
     fn restore(&mut self, state: &[f64]) {
         self.reward_mut().restore(state);
     }
+
+    fn canaries(&mut self) -> Result<Option<CanaryResult>, Error> {
+        self.reward_mut().canaries()
+    }
 }
 
 impl Ingredient {
@@ -244,6 +249,11 @@ impl Reward for Mix {
         if state.len() == self.means.len() {
             self.means.copy_from_slice(state);
         }
+    }
+
+    fn canaries(&mut self) -> Result<Option<CanaryResult>, Error> {
+        let tested = self.ingredients.iter_mut().map(|ingredient| ingredient.reward.canaries());
+        tested.reduce(|first, other| Ok(first?.or(other?))).unwrap_or(Ok(None))
     }
 }
 

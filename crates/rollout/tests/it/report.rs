@@ -4,8 +4,9 @@ mod fixture;
 
 use proptest::prelude::*;
 use rollout::bound::{BoundArms, BoundOptions, bound};
-use rollout::evaluate::{EvaluatedPrompt, EvaluatedResponse, EvaluatedRewrite};
+use rollout::evaluate::{EvaluatedPrompt, EvaluatedResponse, EvaluatedRewrite, JudgeResult, JudgedResult};
 use rollout::event::{Event, Metric, ShownRollout};
+use rollout::judge::CanaryResult;
 use rollout::report::{RunRecord, render};
 
 const EMPTY: RunRecord<'_> =
@@ -81,6 +82,7 @@ fn all_of(text: &str) -> fixture::Run {
     run.evaluation.parts.insert(own(), part);
     run.evaluation.gain.insert(own(), run.evaluation.gain["vs_ref"]);
     run.evaluation.win_rate.insert(own(), run.evaluation.win_rate["vs_ref"]);
+    run.evaluation.judge = Some(judged(&run, text));
     run.evaluation.arms.values_mut().for_each(|arm| arm.rails.extend([(own(), 0.5)]));
     for prompt in &mut run.prompts {
         prompt.prompt = own();
@@ -92,6 +94,37 @@ fn all_of(text: &str) -> fixture::Run {
         }
     }
     run
+}
+
+/// What a judge of this name says of a run.
+fn judged(run: &fixture::Run, name: &str) -> JudgeResult {
+    let rate = run.evaluation.win_rate["vs_ref"];
+    let judged = JudgedResult { rate, n_pairs: 200, flip_rate: 0.4, abstention_rate: 0.02, longer_wins: Some(0.81) };
+    JudgeResult {
+        judge: name.to_owned(),
+        arm: "trained".to_owned(),
+        win_rate: [("vs_ref".to_owned(), judged)].into(),
+        canaries: CanaryResult { passed: 15, n: 16, failed: vec![name.to_owned()] },
+    }
+}
+
+#[test]
+fn a_judge_s_verdicts_stand_beside_what_speaks_against_them() {
+    let mut run = fixture::run(3, 3, 40);
+    assert!(!render(&run.record()).contains("In the eyes of a judge"));
+    run.evaluation.judge = Some(judged(&run, "stern"));
+    let html = render(&run.record());
+    assert_well_formed(&html);
+    let told = [
+        "<section id=\"judge\"",
+        "15 of 16 canaries",
+        "The judge <code>stern</code> may not be worth its verdicts: it let 1 of 16 canaries win; 40\u{a0}% of its verdicts changed",
+        "81\u{a0}% of its decided pairs went to the longer answer",
+    ];
+    for text in told {
+        assert!(html.contains(text), "{text}");
+    }
+    assert!(!html.contains("of its replies were unclear"));
 }
 
 #[test]

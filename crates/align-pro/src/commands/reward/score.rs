@@ -13,8 +13,8 @@ use crate::config::plan::PrecisionName;
 use crate::json_lines::{Fault, JsonLines, Record};
 use crate::output::Output;
 use crate::progress;
-use crate::run::models::Models;
 use crate::run::reward;
+use crate::run::shelf::Shelf;
 
 const LINE_SHAPE: &str = "every line needs `prompt` (a string) or `messages` (a list of objects with `role` and `content`), \
                           and `response` (a string), and may have `id`";
@@ -43,9 +43,9 @@ struct LineReport<'a> {
 
 pub(super) fn run(arguments: &RewardScore, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let lines = JsonLines::read(&arguments.input, LINE_SHAPE)?.map(read_line)?;
-    let mut models = Models::new(0, &arguments.threads, session);
+    let mut shelf = Shelf::new(0, &arguments.threads, session);
     let first = reward::card(&arguments.model)?.attributes.into_iter().next().map(|attribute| attribute.name);
-    let learned = reward::learned(&arguments.model, first.as_deref(), PrecisionName::Auto, &mut models)?;
+    let learned = reward::learned(&arguments.model, first.as_deref(), PrecisionName::Auto, &mut shelf)?;
     let names: Vec<&str> = learned.card().attributes.iter().map(|attribute| attribute.name.as_str()).collect();
     let bar = progress::count("scoring", lines.len() as u64);
     let mut reports = Vec::with_capacity(lines.len());

@@ -26,8 +26,8 @@ use crate::config::plan::PrecisionName;
 use crate::failure::Failure;
 use crate::output::{Output, say};
 use crate::progress;
-use crate::run::models::Models;
 use crate::run::reward::{CARD, card};
+use crate::run::shelf::Shelf;
 
 /// Bytes that the activations of one backward pass may take.
 const TAPE_BUDGET: usize = 1 << 30;
@@ -72,8 +72,8 @@ pub(super) fn run(arguments: &RewardTrain, session: &Session, output: &mut Outpu
     let folder = &arguments.out;
     begin(folder, &plan)?;
     if !folder.join(CARD).is_file() {
-        let mut models = Models::new(TAPE_BUDGET, &arguments.threads, session);
-        let model = models.get(&plan.model, PrecisionName::Auto)?;
+        let mut shelf = Shelf::new(TAPE_BUDGET, &arguments.threads, session);
+        let model = shelf.model(&plan.model, PrecisionName::Auto)?;
         let pairs = pairs(&plan, &model)?;
         let outcome = train(&plan, folder, &model, &pairs)?;
         conclude(&plan, folder, model, &pairs, outcome)?;

@@ -13,6 +13,12 @@ pub(super) const REWARDS: &[Field] = &[
     field("json-schema", Json, Nothing, "1 where the response is JSON that fits this schema."),
     field("length", Table(LENGTH), Nothing, "1 within the limits, and less the further outside."),
     field("model", Table(LEARNED), Nothing, "What a reward model that `reward train` made says."),
+    field(
+        "judge",
+        Table(super::asked::GRADING_JUDGE),
+        Nothing,
+        "The grade that a language model gives to the response.",
+    ),
     field("command", Table(custom::COMMAND), Nothing, "What a program of your own says, line by line."),
     field(
         "http",

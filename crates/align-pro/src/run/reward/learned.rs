@@ -9,7 +9,7 @@ use rollout::reward::{Attribute, CARD_VERSION, LearnedReward, RewardCard};
 use crate::config::plan::{Plan, PrecisionName};
 use crate::config::reward::{OneReward, RewardModelPlan};
 use crate::failure::Failure;
-use crate::run::models::Models;
+use crate::run::shelf::Shelf;
 
 /// The file of a reward model's folder that says what is known about it.
 pub(crate) const CARD: &str = "reward.json";
@@ -19,11 +19,11 @@ pub(crate) fn learned(
     folder: &Path,
     attribute: Option<&str>,
     precision: PrecisionName,
-    models: &mut Models<'_>,
+    shelf: &mut Shelf<'_>,
 ) -> anyhow::Result<LearnedReward<CpuEngine>> {
     let card = card(folder)?;
     let attribute = card.attribute(attribute)?;
-    let model = models.get(&card.model, precision)?;
+    let model = shelf.model(&card.model, precision)?;
     let (adapter, _) = Lora::load_peft(folder, model.engine().architecture())?;
     if adapter.shape.heads != card.attributes.len() {
         return Err(Failure::NotARewardModel { folder: folder.to_owned() }.into());

@@ -218,7 +218,7 @@ fn evaluation(prompts: &[EvaluatedPrompt], n_arms: usize, steps: u64) -> Evaluat
     let model = "smollm2-135m-instruct".to_owned();
     let (target, reward) = (model.clone(), "constraints".to_owned());
     let about = About { seed: 7, model, target, reward, learned: None, steps, seconds: 1_512.0 };
-    Evaluation { arms, gain, win_rate, oracle_share: None, rewards: None, parts, about }
+    Evaluation { arms, gain, win_rate, oracle_share: None, rewards: None, parts, judge: None, about }
 }
 
 fn arm_result(name: &str, prompts: &[&EvaluatedPrompt]) -> ArmResult {

@@ -252,9 +252,9 @@ fn a_judge_is_one_model_and_comes_back_as_it_was() {
     assert_eq!(read(LEAST, &[]).unwrap().judge, None);
 
     let problem = |sets: &[&str]| read(&judged, sets).unwrap_err().to_string();
-    let scale = problem(&["reward.judge.scale=[5, 5]"]);
+    let scale = problem(&["reward.judge.scale=[5, 4]"]);
     assert!(
-        scale.ends_with("`reward.judge.scale`: must be the lowest and then the highest grade, found 5 and 5"),
+        scale.ends_with("`reward.judge.scale`: must be the lowest and then the highest grade, found 5 and 4"),
         "{scale}"
     );
     let scale = problem(&["reward.judge.scale=[1, 2, 3]"]);

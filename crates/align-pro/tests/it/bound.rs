@@ -108,7 +108,8 @@ fn shape(text: &str) -> String {
                 true => told.push('#'),
                 false if character == ' ' && told.ends_with(' ') => {}
                 // What depends on the figures themselves.
-                false if "+-?".contains(character) && !told.ends_with(char::is_alphabetic) => {}
+                false if character == '?' => {}
+                false if "+-".contains(character) && !told.ends_with(char::is_alphabetic) => {}
                 false => told.push(character),
             }
         }

@@ -164,7 +164,7 @@ impl RewardPlan {
     /// [a, b], where the reward promises it: a verifier does, a mix of gains does not.
     pub(crate) fn range(&self) -> Option<[f64; 2]> {
         match self.0.as_slice() {
-            [OneReward::Verifier(_)] => Some([0.0, 1.0]),
+            [OneReward::Verifier(_) | OneReward::Judge(_)] => Some([0.0, 1.0]),
             _ => None,
         }
     }

@@ -68,6 +68,8 @@ pub(crate) enum Failure {
     NoJudge,
     #[error("the run in `{}` is not finished", folder.display())]
     NotTrained { folder: PathBuf },
+    #[error("the run in `{}` began with another reward model than the one that is now in `{}`", run.display(), folder.display())]
+    OtherReward { run: PathBuf, folder: PathBuf },
     #[error("the folder `{}` is neither empty nor a reward model's", folder.display())]
     NotEmpty { folder: PathBuf },
     #[error("there is no reward model in `{}`", folder.display())]
@@ -148,6 +150,9 @@ impl Failure {
             }
             Failure::NotARewardModel { .. } => {
                 "`align-pro reward train PAIRS --out FOLDER` makes one, or goes on with it"
+            }
+            Failure::OtherReward { .. } => {
+                "give the plan a folder of its own with `--run`, or put the reward model back"
             }
             Failure::NotEmpty { .. } => "give another folder with `--out`",
             Failure::OtherRewardModel { .. } => "give another folder with `--out`, or repeat the command as it was",

@@ -9,6 +9,7 @@ mod split;
 mod stable;
 pub mod synth;
 
+pub(crate) use dialogue::conversation;
 pub use preference::{Preference, read_preferences};
 pub use read::{BadRow, Loaded, Place, ReadOptions, read_records};
 pub(crate) use record::excerpt;

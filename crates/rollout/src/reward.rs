@@ -93,6 +93,11 @@ pub trait Reward {
     /// One score for each exchange, in order.
     fn score(&mut self, batch: &[Exchange<'_>]) -> Result<Vec<Score>, Error>;
 
+    /// That responses to this prompt can be scored: a run must not end in the middle for a prompt.
+    fn check(&self, _record: &Record) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Told once a training step what it gave, after everything was made of it. Most rewards have nothing to learn.
     fn learn(&mut self, _scores: &[&Score]) {}
 

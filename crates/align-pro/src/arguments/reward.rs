@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::ThreadFlags;
+use super::{ThreadFlags, at_most};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RewardCommand {
@@ -37,13 +37,13 @@ pub(crate) struct RewardTrain {
     #[arg(long, default_value_t = 1.0, value_name = "N")]
     pub(crate) epochs: f64,
     /// Pairs an update
-    #[arg(long, default_value = "16", value_name = "N")]
+    #[arg(long, default_value = "16", value_name = "N", value_parser = at_most::<4096>)]
     pub(crate) pairs_per_step: NonZeroUsize,
     /// The highest learning rate
     #[arg(long, default_value_t = 1e-4, value_name = "RATE")]
     pub(crate) learning_rate: f64,
     /// Rank of the adapter
-    #[arg(long, default_value = "16", value_name = "R")]
+    #[arg(long, default_value = "16", value_name = "R", value_parser = at_most::<4096>)]
     pub(crate) rank: NonZeroUsize,
     /// Spare the heads what lengths alone explain: a response is not better for being longer
     #[arg(long)]
@@ -52,12 +52,12 @@ pub(crate) struct RewardTrain {
     #[arg(long, default_value_t = 0.01, value_name = "WEIGHT")]
     pub(crate) center_weight: f64,
     /// Tokens that are read of a conversation: the last
-    #[arg(long, default_value = "128", value_name = "N")]
+    #[arg(long, default_value = "128", value_name = "N", value_parser = at_most::<1_000_000>)]
     pub(crate) max_prompt_tokens: NonZeroUsize,
     /// Tokens that are read of a response: the first
-    #[arg(long, default_value = "128", value_name = "N")]
+    #[arg(long, default_value = "128", value_name = "N", value_parser = at_most::<1_000_000>)]
     pub(crate) max_response_tokens: NonZeroUsize,
-    /// The most pairs of each file that are trained on
+    /// The most pairs of each file that are trained on; no more are held out, and a quarter of it decides when to stop
     #[arg(long, value_name = "N")]
     pub(crate) max_pairs: Option<NonZeroUsize>,
     /// Share of the prompts that is held out

@@ -19,7 +19,7 @@ use crate::progress;
 use crate::run::folder::{RunFolder, write_evaluated};
 use crate::run::journals::Journals;
 use crate::run::world::{self, World};
-use crate::run::{prompts, training};
+use crate::run::{prompts, reward, table, training};
 
 pub(super) fn run(arguments: &Bound, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let folder = RunFolder::open(&arguments.run)?;
@@ -34,9 +34,8 @@ pub(super) fn run(arguments: &Bound, session: &Session, output: &mut Output) -> 
     // The oracle's answers go to the same journal: the key of a call holds the adapter.
     let oracle = oracle.map(|adapter| anyhow::Ok(Journaled::new(world.oracle(&adapter)?, journals.target()?)));
     let mut oracle = oracle.transpose()?;
-    if plan.reward.is_mixed() {
-        world.calibrate(&plan, &prompts::load(&plan)?.train)?;
-    }
+    reward::pin(&plan, folder.path())?;
+    world.calibrate_again(&plan)?;
     world.reward.restore(&training::checkpoints(&plan, &folder).reward_state()?);
 
     let arms = sample(arguments, &plan, &mut world, &records, Trained { prompter: &adapter, oracle: oracle.as_mut() })?;
@@ -63,7 +62,8 @@ pub(super) fn run(arguments: &Bound, session: &Session, output: &mut Output) -> 
     if arguments.json {
         return output.json_document(&found);
     }
-    tell(&found).iter().try_for_each(|line| output.line(line))
+    let learned = reward::learned_attribute(&plan)?.as_ref().map(table::told_learned);
+    tell(&found).iter().chain(&learned).try_for_each(|line| output.line(line))
 }
 
 /// What can be refused before anything is loaded; the β to compare with.

@@ -18,7 +18,7 @@ use crate::run::folder::{RunFolder, write_evaluated};
 use crate::run::journals::Journals;
 use crate::run::shelf::Shelf;
 use crate::run::world::{self, World};
-use crate::run::{judging, prompts, table, training};
+use crate::run::{judging, prompts, reward, table, training};
 
 pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let clock = Instant::now();
@@ -36,9 +36,10 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
     let mut world = world::load_from(&mut shelf, &plan, &journals)?;
     let mut judge = arguments.judge.then(|| judging::pair_judge(&plan, &journals, &mut shelf)).transpose()?;
     let held_out = world.fitting_alone("held-out", held_out, &plan.target)?;
-    if plan.reward.is_mixed() {
-        world.calibrate(&plan, &prompts::load(&plan)?.train)?;
+    if let Some(folder) = &folder {
+        reward::pin(&plan, folder.path())?;
     }
+    world.calibrate_again(&plan)?;
     if let Some(folder) = &folder {
         world.reward.restore(&training::checkpoints(&plan, folder).reward_state()?);
     }

@@ -14,7 +14,7 @@ use crate::output::{Output, say};
 use crate::progress;
 use crate::run::journals::Journals;
 use crate::run::world::{self, World};
-use crate::run::{folder, judging, prompts};
+use crate::run::{folder, judging, prompts, reward, table};
 
 pub(super) fn run(arguments: &Arguments, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let (_, mut plan) = config::load(&arguments.config, &arguments.sets)?;
@@ -41,7 +41,11 @@ pub(super) fn run(arguments: &Arguments, session: &Session, output: &mut Output)
         world.target.n_answered(),
         world.target.n_replayed()
     ));
-    if arguments.json { output.json_document(&found) } else { tell(&found, output) }
+    if arguments.json {
+        return output.json_document(&found);
+    }
+    tell(&found, output)?;
+    reward::learned_attribute(&plan)?.iter().try_for_each(|attribute| output.line(&table::told_learned(attribute)))
 }
 
 /// What the prompt as it is and the reference prompter do with some prompts.

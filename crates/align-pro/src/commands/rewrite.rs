@@ -14,8 +14,8 @@ use crate::config::plan::What;
 use crate::failure::Failure;
 use crate::output::{Output, say};
 use crate::run::folder::RunFolder;
-use crate::run::journals::Journals;
-use crate::run::world;
+use crate::run::shelf::Shelf;
+use crate::run::world::{self, Trainable};
 
 /// Prompts that are rewritten together.
 const PROMPTS_AT_ONCE: usize = 32;
@@ -47,9 +47,10 @@ pub(super) fn run(arguments: &Rewrite, session: &Session, output: &mut Output) -
         return Err(Failure::NoPrompter { folder: arguments.run.clone() }.into());
     }
     let prompts = prompts(arguments)?;
-    let world = world::load(&plan, &Journals::in_memory(), &arguments.threads, session)?;
-    let adapter = (!arguments.untuned).then(|| folder.load_adapter(&world.architecture)).transpose()?;
-    let mut prompter = world.prompter.with(adapter.as_ref().or(world.start.as_ref()));
+    let mut shelf = Shelf::new(plan.schedule.activation_memory << 20, &arguments.threads, session);
+    let Trainable { prompter, start, architecture } = world::trainable(&mut shelf, &plan)?;
+    let adapter = (!arguments.untuned).then(|| folder.load_adapter(&architecture)).transpose()?;
+    let mut prompter = prompter.with(adapter.as_ref().or(start.as_ref()));
     let mut all = Vec::new();
     for chunk in prompts.chunks(PROMPTS_AT_ONCE) {
         let seeds: Vec<u64> = (0..arguments.n.get() as u64).map(|k| derive_seed(&[arguments.seed, k])).collect();

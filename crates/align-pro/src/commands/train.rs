@@ -14,7 +14,7 @@ use crate::run::evaluation::{self, Tuned};
 use crate::run::folder::RunFolder;
 use crate::run::journals::Journals;
 use crate::run::watch::Watcher;
-use crate::run::{estimate, judging, prompts, table, training, world};
+use crate::run::{estimate, judging, prompts, reward, table, training, world};
 
 pub(super) fn run(arguments: &Train, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let (written, plan) = config::load(&arguments.config, &arguments.sets)?;
@@ -40,7 +40,9 @@ pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &
     let &Request { written, plan, path, threads } = request;
     let clock = Instant::now();
     let prompts = prompts::load(plan)?;
+    reward::check(plan)?;
     let folder = RunFolder::begin(path, written, plan)?;
+    reward::pin(plan, path)?;
     session.interrupt.on_leaving(format!("stopped; the same command goes on with {}", path.display()));
     let mut world = world::load(plan, &Journals::beside(&folder.journal()), threads, session)?;
     let prompts = world.fitting(prompts, &plan.target)?;

@@ -120,7 +120,7 @@ impl Checker<'_> {
             (Kind::Name, Value::String(_)) => Ok(value.clone()),
             (Kind::Path, Value::String(path)) => self.absolute(path, keys),
             (Kind::Model, Value::String(name)) => {
-                if self.is_path(name) {
+                if is_model_path(name, self.folder) {
                     self.absolute(name, keys)
                 } else {
                     Ok(value.clone())
@@ -177,13 +177,6 @@ impl Checker<'_> {
         items.iter().enumerate().map(word).collect::<Result<_, _>>().map(Value::Array)
     }
 
-    /// Whether a model's name can only be meant as a place on the disk.
-    fn is_path(&self, name: &str) -> bool {
-        let is_name = KnownModel::named(name).is_some() || HubRepository::parse(name).is_some();
-        let looks_like_one = name.contains(['/', '\\']) && !name.starts_with("hf:");
-        !is_name && (looks_like_one || self.folder.join(name).exists())
-    }
-
     fn absolute(&self, path: &str, keys: &[String]) -> Result<Value, Problem> {
         let absolute = std::path::absolute(self.folder.join(path))
             .map_err(|error| self.problem(keys, format!("cannot make `{path}` an absolute path: {error}")))?;
@@ -192,6 +185,13 @@ impl Checker<'_> {
             None => Err(self.problem(keys, "lies in a folder whose name is not UTF-8")),
         }
     }
+}
+
+/// Whether a model's name can only be meant as a place on the disk, from `folder` on.
+pub(crate) fn is_model_path(name: &str, folder: &Path) -> bool {
+    let is_name = KnownModel::named(name).is_some() || HubRepository::parse(name).is_some();
+    let looks_like_one = name.contains(['/', '\\']) && !name.starts_with("hf:");
+    !is_name && (looks_like_one || folder.join(name).exists())
 }
 
 /// A number of either kind.

@@ -29,6 +29,8 @@ use anyhow::Context;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+pub(crate) use check::is_model_path;
+
 use crate::failure::{Failure, shown};
 use document::Document;
 use problem::Place;

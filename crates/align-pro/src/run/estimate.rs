@@ -13,8 +13,11 @@ use super::{prompts, world};
 use crate::arguments::ThreadFlags;
 use crate::commands::Session;
 use crate::config::plan::{EvalPlan, Plan};
-use crate::config::reward::OneReward;
+use crate::config::reward::{OneReward, ScaleName};
 use crate::output::Output;
+
+/// At most so many answers are graded to test a judge.
+const GRADE_CANARIES: u64 = 16;
 
 /// Prompts that the calibration goes through.
 const CALIBRATION: usize = 4;
@@ -58,7 +61,13 @@ pub(crate) fn run(
     // The last step is always tried.
     let trials = if plan.schedule.validate_every > 0 { steps.div_ceil(plan.schedule.validate_every) } else { 0 };
     let validations = trials * loaded.validation.len() as u64;
-    let target_calls = trained * responses_a_rewrite + 3 * eval_answers + best_answers + validations;
+    let is_scaled = plan.reward.is_mixed() && plan.reward_mix.scale == ScaleName::Gains;
+    let scaled = if is_scaled {
+        plan.reward_mix.calibration_prompts.min(loaded.train.len()) * world::CALIBRATION_RESPONSES
+    } else {
+        0
+    };
+    let target_calls = trained * responses_a_rewrite + 3 * eval_answers + best_answers + validations + scaled as u64;
     let written = trained
         + 2 * held_out * rewrites as u64
         + validations
@@ -73,7 +82,7 @@ pub(crate) fn run(
         held_out_prompts: loaded.held_out.len(),
         rewrites: written,
         target_calls,
-        judge_calls: judge_times(plan).map(|times| times * target_calls),
+        judge_calls: judge_times(plan).map(|times| times * (target_calls + GRADE_CANARIES)),
         most_tokens: written * plan.prompter.max_tokens as u64 + target_calls * most,
         weight_bytes: world.prompter.model().engine().weight_bytes(),
         activation_bytes: plan.schedule.activation_memory << 20,

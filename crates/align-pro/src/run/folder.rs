@@ -59,6 +59,11 @@ impl RunFolder {
         Ok(config::load(&self.plan_file(), sets)?.1)
     }
 
+    /// Where it lies.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     fn plan_file(&self) -> PathBuf {
         self.0.join("plan.toml")
     }

@@ -10,8 +10,7 @@ use super::shelf::Shelf;
 use crate::config::plan::Plan;
 use crate::config::reward::{OneReward, RewardModelPlan};
 
-pub(super) use learned::learned_attribute;
-pub(crate) use learned::{CARD, card, learned};
+pub(crate) use learned::{CARD, card, check, learned, learned_attribute, pin};
 
 /// The only reward as it is, or all of them mixed, not yet on one scale. What a reward asks of others is kept in a journal
 /// of its own.

@@ -59,7 +59,7 @@ pub(crate) fn tell(evaluation: &Evaluation) -> Vec<String> {
 }
 
 /// A learned reward is not truth: how often it agrees with people stands beside every gain.
-fn told_learned(attribute: &Attribute) -> String {
+pub(crate) fn told_learned(attribute: &Attribute) -> String {
     let told = |mean: MeanResult| format!("{:.3} [{:.3}, {:.3}]", mean.mean, mean.interval[0], mean.interval[1]);
     let HeldOutResult { n_pairs, accuracy, length_accuracy, .. } = &attribute.held_out;
     format!(

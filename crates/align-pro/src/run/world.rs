@@ -7,12 +7,12 @@ use rollout::data::Record;
 use rollout::evaluate::{Arm, Draw, evaluate};
 use rollout::model::LocalModel;
 use rollout::prompter::{Identity, LocalPrompter, PrompterOptions};
-use rollout::reward::{Whole, scales};
+use rollout::reward::{Reward, Whole, scales};
 use rollout::rollouts::Environment;
 use rollout::target::{Echo, Journaled, LocalTarget, Target, TargetOptions};
 
 use super::journals::Journals;
-use super::prompts::Prompts;
+use super::prompts::{self, Prompts};
 use super::reward;
 use super::shelf::{Shelf, endpoint_target};
 use crate::arguments::ThreadFlags;
@@ -24,7 +24,7 @@ use crate::output::say;
 use crate::progress;
 
 /// Responses to each prompt on which rewards are measured.
-const CALIBRATION_RESPONSES: usize = 2;
+pub(super) const CALIBRATION_RESPONSES: usize = 2;
 
 /// Everything that rollouts need.
 pub(crate) struct World {
@@ -38,6 +38,14 @@ pub(crate) struct World {
     pub(crate) architecture: Architecture,
     /// Most tokens of a backward pass, by the memory that the plan allows.
     pub(crate) micro_batch_tokens: usize,
+}
+
+/// A prompter, or a target as a policy over responses.
+pub(crate) struct Trainable {
+    pub(crate) prompter: LocalPrompter<CpuEngine>,
+    /// The adapter that training starts from.
+    pub(crate) start: Option<Lora>,
+    pub(crate) architecture: Architecture,
 }
 
 /// A target on this machine.
@@ -67,23 +75,29 @@ pub(crate) fn load_from(shelf: &mut Shelf<'_>, plan: &Plan, journals: &Journals)
         }
         TargetPlan::Openai(target) => (None, Box::new(endpoint_target(target, &plan.budget, &journal)?)),
     };
-    let prompter = match (&local, plan.train.what) {
-        (Some(local), What::Target) => LocalPrompter::responding(Rc::clone(&local.model), &local.options),
+    let target = Journaled::new(target, journal);
+    let Trainable { prompter, start, architecture } = trainable(shelf, plan)?;
+    let bytes_per_token = tape_bytes_per_token(&architecture, prompter.model().engine().precision());
+    let micro_batch_tokens = (plan.schedule.activation_memory << 20) / bytes_per_token.max(1);
+    let reward = reward::load(plan, journals, shelf)?;
+    Ok(World { prompter, target, local, reward, start, architecture, micro_batch_tokens })
+}
+
+/// What is trained, without the world around it: whoever only rewrites needs no target and no reward, nor their keys.
+pub(crate) fn trainable(shelf: &mut Shelf<'_>, plan: &Plan) -> anyhow::Result<Trainable> {
+    let prompter = match (plan.train.what, &plan.target) {
+        (What::Target, TargetPlan::Local(target)) => {
+            let model = shelf.model(&target.model, target.precision)?;
+            LocalPrompter::responding(model, &TargetOptions::from(target))
+        }
         _ => {
             let model = shelf.model(&plan.prompter.model, plan.prompter.precision)?;
             LocalPrompter::new(model, PrompterOptions::from(&plan.prompter), plan.rails.clone())?
         }
     };
-    let target = Journaled::new(target, journal);
-    let (architecture, bytes_per_token) = {
-        let engine = prompter.model().engine();
-        (engine.architecture().clone(), tape_bytes_per_token(engine.architecture(), engine.precision()))
-    };
-    let micro_batch_tokens = (plan.schedule.activation_memory << 20) / bytes_per_token.max(1);
+    let architecture = prompter.model().engine().architecture().clone();
     let start = plan.prompter.adapter.as_deref().map(|folder| Lora::load_peft(folder, &architecture)).transpose()?;
-    let start = start.map(|(adapter, _)| adapter);
-    let reward = reward::load(plan, journals, shelf)?;
-    Ok(World { prompter, target, local, reward, start, architecture, micro_batch_tokens })
+    Ok(Trainable { prompter, start: start.map(|(adapter, _)| adapter), architecture })
 }
 
 impl World {
@@ -107,6 +121,15 @@ impl World {
             mix.set_scales(&scales(&naive, &names));
         }
         Ok(())
+    }
+
+    /// The same on the training prompts of the plan, for whoever has no others: as training did.
+    pub(crate) fn calibrate_again(&mut self, plan: &Plan) -> anyhow::Result<()> {
+        if !plan.reward.is_mixed() {
+            return Ok(());
+        }
+        let train = self.fitting_alone("training", prompts::load(plan)?.train, &plan.target)?;
+        self.calibrate(plan, &train)
     }
 
     /// What stands behind the target where the target is what is trained.
@@ -150,6 +173,7 @@ impl World {
         let mut kept = Vec::with_capacity(n);
         for record in records {
             // The target reads x and what the prompter wrote, which is no more than what the prompter reads and writes.
+            self.reward.check(&record)?;
             let read = self.prompter.prefix(&record)?.len() + self.prompter.max_tokens();
             let answered = if self.local.is_some() { target.max_tokens() } else { 0 };
             if read + answered <= self.architecture.context {

@@ -31,7 +31,18 @@ fn pairs(folder: &Path, n: usize) -> PathBuf {
 fn train(home: &Path, out: &str, more: &[&str]) -> Command {
     let mut command = align_pro(home, ["reward", "train"]);
     command.arg(home.join("kind.jsonl")).arg("--out").arg(home.join(out)).arg("--model").arg(model());
-    command.args(["--epochs", "4", "--pairs-per-step", "8", "--learning-rate", "0.01", "--rank", "2"]);
+    command.args([
+        "--epochs",
+        "4",
+        "--pairs-per-step",
+        "8",
+        "--learning-rate",
+        "0.01",
+        "--rank",
+        "2",
+        "--max-response-tokens",
+        "64",
+    ]);
     command.args(["--validate-every", "10", "--json", "--threads", "1"]).args(more);
     command
 }
@@ -118,7 +129,14 @@ fn a_learned_reward_trains_a_prompter_and_tells_what_it_is_worth() {
     assert_eq!(result.about.learned.unwrap().name, "kind");
     let report = std::fs::read_to_string(home.path().join("run/report.html")).unwrap();
     assert!(report.contains("was learned: it agrees with people on"));
-    assert!(result.parts.contains_key("kind"), "{:?}", result.parts.keys());
+    assert!(result.parts.contains_key("model.kind"), "{:?}", result.parts.keys());
+
+    // Another model in its place is not taken for it.
+    std::fs::remove_dir_all(home.path().join("kind")).unwrap();
+    card(&train(home.path(), "kind", &["--backbone", "frozen", "--length-debiased"]).output().unwrap(), home.path());
+    let output = align_pro(home.path(), ["eval"]).arg(home.path().join("run")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output, home.path()));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("began with another reward model"));
 }
 
 #[test]
@@ -139,5 +157,9 @@ fn what_cannot_be_a_reward_model_is_told() {
     fails(&mut train(home.path(), "b", &["--backbone", "frozen", "--seed", "9"]), "asked for in another way");
     std::fs::write(home.path().join("kind.jsonl"), "{\"prompt\": \"x\", \"chosen\": \"a\"}\n").unwrap();
     fails(&mut train(home.path(), "c", &[]), "line 1: no field `rejected`");
+    // What was refused is not in the way of what is mended.
+    pairs(home.path(), 60);
+    card(&train(home.path(), "c", &["--backbone", "frozen"]).output().unwrap(), home.path());
+    fails(&mut train(home.path(), "d", &["--max-prompt-tokens", "100000"]), "need a context of 100065 tokens");
     assert!(tell(["reward", "score", "/nowhere"]).contains("there is no reward model in `/nowhere`"));
 }

@@ -26,6 +26,11 @@ pub(super) fn turns(text: &str) -> Option<Vec<Message>> {
     Some(messages)
 }
 
+/// The turns of such a text that ends with the user's.
+pub(crate) fn conversation(text: &str) -> Option<Vec<Message>> {
+    turns(text).filter(|turns| turns.last().is_some_and(|last| last.role == "user"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

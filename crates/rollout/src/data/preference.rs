@@ -12,7 +12,7 @@ use crate::Error;
 /// Two responses to one prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preference {
-    /// Unique within its file; the row's `id` or `key`, or else its place.
+    /// The row's `id` or `key`, or else its place.
     pub id: String,
     /// The prompt.
     pub prompt: Prompt,
@@ -27,13 +27,14 @@ pub struct Preference {
 /// Reads the pairs of a file in any format that prompts come in.
 ///
 /// Each row has TRL's preference type: `prompt`, `chosen` and `rejected`, as texts or as messages; without `prompt`, both
-/// responses begin with it. Texts that are dialogues in the manner of HH-RLHF (`Human: …`, `Assistant: …`) are read as
+/// responses begin with it. In CSV all three are texts. Texts that are dialogues in the manner of HH-RLHF (`Human: …`, `Assistant: …`) are read as
 /// conversations.
 pub fn read_preferences(path: &Path, options: &ReadOptions) -> Result<Loaded<Preference>, Error> {
-    read_rows(path, options, &|row, place| {
-        let preference = preference_of(row, place, &options.prompt_field)?;
-        Ok((preference.id.clone(), preference))
-    })
+    let texts = [options.prompt_field.as_str(), "chosen", "rejected"];
+    // Several pairs about one prompt may share its id: only their places tell them apart.
+    let preference =
+        |row: Value, place: Place| Ok((place.to_string(), preference_of(row, place, &options.prompt_field)?));
+    read_rows(path, (options, &texts), &preference)
 }
 
 fn preference_of(row: Value, place: Place, prompt_field: &str) -> Result<Preference, String> {
@@ -48,7 +49,7 @@ fn preference_of(row: Value, place: Place, prompt_field: &str) -> Result<Prefere
         Ok(prompt) => {
             let prompt = prompt_of(prompt).map_err(|problem| format!("field `{prompt_field}`: {problem}"))?;
             let prompt = match prompt {
-                Prompt::Text(text) => conversation(&text).map_or(Prompt::Text(text), Prompt::Messages),
+                Prompt::Text(text) => dialogue::conversation(&text).map_or(Prompt::Text(text), Prompt::Messages),
                 messages @ Prompt::Messages(_) => messages,
             };
             (prompt, response("chosen", chosen)?, response("rejected", rejected)?)
@@ -67,16 +68,13 @@ fn preference_of(row: Value, place: Place, prompt_field: &str) -> Result<Prefere
 fn margin(fields: &Map<String, Value>) -> Result<f64, String> {
     match fields.get("margin") {
         None | Some(Value::Null) => Ok(0.0),
-        Some(value) => match value.as_f64() {
+        // In CSV every cell is text.
+        Some(Value::String(text)) if text.trim().is_empty() => Ok(0.0),
+        Some(value) => match value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()) {
             Some(margin) if margin.is_finite() => Ok(margin),
             _ => Err(format!("field `margin`: expected a number, found {}", excerpt(&value.to_string()))),
         },
     }
-}
-
-/// A dialogue that ends with the user's turn.
-fn conversation(text: &str) -> Option<Vec<Message>> {
-    dialogue::turns(text).filter(|turns| turns.last().is_some_and(|last| last.role == "user"))
 }
 
 /// A response: text, or one message.
@@ -153,6 +151,18 @@ mod tests {
     }
 
     #[test]
+    fn cells_of_a_table_are_texts_and_pairs_may_share_an_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pairs.csv");
+        let table = "id,prompt,chosen,rejected,margin\n1,Count.,\"[1, 2]\",{},0.5\n1,Count.,b,c,\n";
+        std::fs::write(&path, table).unwrap();
+        let pairs = read_preferences(&path, &ReadOptions::default()).unwrap().records;
+        let told: Vec<(&str, &str, f64)> =
+            pairs.iter().map(|pair| (pair.chosen.as_str(), pair.rejected.as_str(), pair.margin)).collect();
+        assert_eq!(told, [("[1, 2]", "{}", 0.5), ("b", "c", 0.0)]);
+    }
+
+    #[test]
     fn what_is_no_pair_is_told() {
         let problem = |row: Value| read(row).unwrap_err();
         assert_eq!(problem(json!({"prompt": "x", "rejected": "b"})), "no field `chosen`");
@@ -161,7 +171,7 @@ mod tests {
         let text = problem(json!({"chosen": "a", "rejected": "b"}));
         assert!(text.contains("without a prompt beside it"), "{text}");
         assert!(problem(json!({"prompt": "x", "chosen": 3, "rejected": "b"})).contains("expected text"));
-        assert!(problem(json!({"prompt": "x", "chosen": "a", "rejected": "b", "margin": "1"})).contains("`margin`"));
+        assert!(problem(json!({"prompt": "x", "chosen": "a", "rejected": "b", "margin": "wide"})).contains("`margin`"));
         let other = json!({"chosen": "Human: a\n\nAssistant: b", "rejected": "Human: c\n\nAssistant: d"});
         assert!(problem(other).contains("one conversation"));
         assert_eq!(problem(json!([1])), "expected an object, found [1]");

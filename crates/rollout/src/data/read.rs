@@ -88,7 +88,7 @@ pub fn read_records(path: &Path, options: &ReadOptions) -> Result<Loaded, Error>
         let record = record_of(row, place, &options.prompt_field)?;
         Ok((record.id.clone(), record))
     };
-    read_rows(path, options, &record)
+    read_rows(path, (options, &[&options.prompt_field]), &record)
 }
 
 /// What becomes of a row: what it is known by, which no other row of the file may be, and what is read of it; or what is
@@ -96,7 +96,13 @@ pub fn read_records(path: &Path, options: &ReadOptions) -> Result<Loaded, Error>
 pub(super) type Convert<'a, T> = dyn Fn(Value, Place) -> Result<(String, T), String> + 'a;
 
 /// Reads the rows of a file in any of the formats.
-pub(super) fn read_rows<T>(path: &Path, options: &ReadOptions, convert: &Convert<'_, T>) -> Result<Loaded<T>, Error> {
+///
+/// In CSV, the cells of `texts` are texts, whatever they look like.
+pub(super) fn read_rows<T>(
+    path: &Path,
+    (options, texts): (&ReadOptions, &[&str]),
+    convert: &Convert<'_, T>,
+) -> Result<Loaded<T>, Error> {
     let cannot_read = |source| Error::Read { path: path.to_owned(), source };
     let file = BufReader::new(File::open(path).map_err(cannot_read)?);
     let (name, input): (&Path, Box<dyn Read>) = match path.extension().and_then(OsStr::to_str) {
@@ -108,7 +114,7 @@ pub(super) fn read_rows<T>(path: &Path, options: &ReadOptions, convert: &Convert
         _ => (path, Box::new(file)),
     };
     let loaded = Loaded { records: Vec::new(), bad_rows: Vec::new() };
-    let mut rows = Rows { path, options, convert, loaded, places: BTreeMap::new() };
+    let mut rows = Rows { path, options, texts, convert, loaded, places: BTreeMap::new() };
     match name.extension().and_then(OsStr::to_str) {
         Some("jsonl" | "ndjson") => read_lines(input, &mut rows)?,
         Some("json") => read_array(input, &mut rows)?,
@@ -148,13 +154,13 @@ fn read_array<T>(input: Box<dyn Read>, rows: &mut Rows<'_, T>) -> Result<(), Err
 fn read_table<T>(input: Box<dyn Read>, rows: &mut Rows<'_, T>) -> Result<(), Error> {
     let mut table = csv::Reader::from_reader(input);
     let names = table.headers().map_err(|error| rows.cannot_read(error.into()))?.clone();
-    let prompt_field = rows.options.prompt_field.clone();
+    let texts = rows.texts;
     for row in table.records() {
         match row {
             Ok(cells) => {
                 let line = cells.position().map_or(0, csv::Position::line);
                 let value =
-                    |name: &str, cell: &str| if name == prompt_field { Value::from(cell) } else { cell_value(cell) };
+                    |name: &str, cell: &str| if texts.contains(&name) { Value::from(cell) } else { cell_value(cell) };
                 let names = names.iter().map(|name| name.trim_start_matches('\u{feff}'));
                 let fields = names.zip(&cells).map(|(name, cell)| (name.to_owned(), value(name, cell))).collect();
                 rows.push(Place::Line(line), Ok(Value::Object(fields)))?;
@@ -198,6 +204,7 @@ fn read_columns<T>(input: Box<dyn Read>, rows: &mut Rows<'_, T>) -> Result<(), E
 struct Rows<'a, T> {
     path: &'a Path,
     options: &'a ReadOptions,
+    texts: &'a [&'a str],
     convert: &'a Convert<'a, T>,
     loaded: Loaded<T>,
     places: BTreeMap<String, Place>,

@@ -24,6 +24,7 @@ use theory::owa::envelope::moreau_envelope;
 
 use super::{Exchange, Part, Reward, Score};
 use crate::Error;
+use crate::data::Record;
 use crate::evaluate::EvaluatedPrompt;
 use crate::judge::CanaryResult;
 
@@ -133,25 +134,24 @@ impl Mix {
         self.ingredients.iter().map(gain).collect()
     }
 
-    fn value(&self, gains: &[f64]) -> Result<f64, Error> {
+    fn value(&self, gains: &[f64], slopes: &[f64]) -> Result<f64, Error> {
         match self.rule {
-            Rule::Sum => Ok(gains.iter().sum()),
             Rule::Owa { fairness: Fairness::ExPost, weights, smoothing } => {
                 Ok(moreau_envelope(gains, &weights.of(gains.len())?, smoothing).map_err(failed)?.value)
             }
-            Rule::Owa { fairness: Fairness::ExAnte, .. } => {
-                Ok(self.slopes()?.iter().zip(gains).map(|(slope, gain)| slope * gain).sum())
+            Rule::Sum | Rule::Owa { fairness: Fairness::ExAnte, .. } => {
+                Ok(slopes.iter().zip(gains).map(|(slope, gain)| slope * gain).sum())
             }
         }
     }
 
-    /// u: how much each reward weighs by how well it fared so far.
+    /// u: how much each reward weighs by how well it fared so far; the same for a whole batch.
     fn slopes(&self) -> Result<Vec<f64>, Error> {
         match self.rule {
-            Rule::Owa { weights, smoothing, .. } => {
+            Rule::Owa { fairness: Fairness::ExAnte, weights, smoothing } => {
                 Ok(moreau_envelope(&self.means, &weights.of(self.means.len())?, smoothing).map_err(failed)?.gradient)
             }
-            Rule::Sum => Ok(vec![1.0; self.means.len()]),
+            Rule::Sum | Rule::Owa { fairness: Fairness::ExPost, .. } => Ok(vec![1.0; self.means.len()]),
         }
     }
 }
@@ -175,6 +175,10 @@ impl Whole {
 impl Reward for Whole {
     fn score(&mut self, batch: &[Exchange<'_>]) -> Result<Vec<Score>, Error> {
         self.reward_mut().score(batch)
+    }
+
+    fn check(&self, record: &Record) -> Result<(), Error> {
+        self.reward().check(record)
     }
 
     fn learn(&mut self, scores: &[&Score]) {
@@ -220,10 +224,15 @@ impl Reward for Mix {
                 mixed.parts.extend(score.parts);
             }
         }
+        let slopes = self.slopes()?;
         for score in &mut mixed {
-            score.value = self.value(&self.gains(score))?;
+            score.value = self.value(&self.gains(score), &slopes)?;
         }
         Ok(mixed)
+    }
+
+    fn check(&self, record: &Record) -> Result<(), Error> {
+        self.ingredients.iter().try_for_each(|ingredient| ingredient.reward.check(record))
     }
 
     fn learn(&mut self, scores: &[&Score]) {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Exchange, Part, Reward, Score};
 use crate::Error;
-use crate::data::Prompt;
+use crate::data::{Prompt, Record, conversation};
 use crate::model::LocalModel;
 
 pub use card::{Attribute, Backbone, CARD_VERSION, HeldOutPair, HeldOutResult, ReliabilityBin, RewardCard};
@@ -27,9 +27,14 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The tokens of the conversation up to the response.
+    /// The tokens of the conversation up to the response. A text that is a dialogue in the manner of HH-RLHF is read as one, here
+    /// as in training.
     pub fn prompt<E: Engine>(self, model: &LocalModel<E>, prompt: &Prompt) -> Result<Vec<Token>, Error> {
-        let tokens = model.render(&prompt.with_text(prompt.text()))?;
+        let dialogue = match prompt {
+            Prompt::Text(text) => conversation(text),
+            Prompt::Messages(_) => None,
+        };
+        let tokens = model.render(&dialogue.unwrap_or_else(|| prompt.with_text(prompt.text())))?;
         Ok(tokens[tokens.len().saturating_sub(self.max_prompt_tokens.max(1))..].to_vec())
     }
 
@@ -112,11 +117,15 @@ impl<E: Engine> Reward for LearnedReward<E> {
         let exchanges: Vec<(&Prompt, &str)> =
             batch.iter().map(|exchange| (&exchange.record.prompt, exchange.response)).collect();
         let score = |rewards: Vec<f64>| {
-            let name = |attribute: &Attribute| attribute.name.clone().into();
+            let name = |attribute: &Attribute| format!("model.{}", attribute.name).into();
             let parts = self.card.attributes.iter().zip(&rewards);
             let parts = parts.map(|(attribute, &value)| Part { name: name(attribute), value }).collect();
             Score { value: rewards[self.attribute], parts }
         };
         Ok(self.attributes(&exchanges)?.into_iter().map(score).collect())
+    }
+
+    fn check(&self, record: &Record) -> Result<(), Error> {
+        self.card.reading.prompt(&self.model, &record.prompt).map(drop)
     }
 }

@@ -78,12 +78,15 @@ impl Source {
         let most = shares.max_pairs.unwrap_or(usize::MAX);
         for pair in loaded.records {
             let key = key(&pair.prompt);
-            if is_held_out(key, shares.held_out, HELD_OUT_SEED) {
-                split.held_out.push(pair);
+            let (side, most) = if is_held_out(key, shares.held_out, HELD_OUT_SEED) {
+                (&mut split.held_out, most)
             } else if is_held_out(key, shares.validation, VALIDATION_SEED) {
-                split.validation.push(pair);
-            } else if split.train.len() < most {
-                split.train.push(pair);
+                (&mut split.validation, most.div_ceil(4))
+            } else {
+                (&mut split.train, most)
+            };
+            if side.len() < most {
+                side.push(pair);
             }
         }
         for (what, pairs) in [("train on", &split.train), ("hold out", &split.held_out)] {

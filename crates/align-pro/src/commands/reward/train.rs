@@ -22,6 +22,7 @@ use train::{Checkpoints, Outcome};
 use super::pairs::{Item, Shares, Source, Split, items, key};
 use crate::arguments::{BackboneFlag, RewardTrain};
 use crate::commands::Session;
+use crate::config::is_model_path;
 use crate::config::plan::PrecisionName;
 use crate::failure::Failure;
 use crate::output::{Output, say};
@@ -70,11 +71,13 @@ struct Pairs {
 pub(super) fn run(arguments: &RewardTrain, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let plan = plan(arguments)?;
     let folder = &arguments.out;
-    begin(folder, &plan)?;
+    check_folder(folder, &plan)?;
     if !folder.join(CARD).is_file() {
         let mut shelf = Shelf::new(TAPE_BUDGET, &arguments.threads, session);
         let model = shelf.model(&plan.model, PrecisionName::Auto)?;
+        check_reading(plan.reading, model.engine().architecture().context)?;
         let pairs = pairs(&plan, &model)?;
+        begin(folder, &plan)?;
         let outcome = train(&plan, folder, &model, &pairs)?;
         conclude(&plan, folder, model, &pairs, outcome)?;
     }
@@ -104,7 +107,7 @@ fn plan(arguments: &RewardTrain) -> anyhow::Result<Plan> {
     ensure!(is_weight, "`--center-weight` must be at least 0, found {center_weight}");
     Ok(Plan {
         sources,
-        model: arguments.model.clone(),
+        model: model_of(&arguments.model)?,
         backbone: match arguments.backbone {
             BackboneFlag::Lora => Backbone::Lora,
             BackboneFlag::Frozen => Backbone::Frozen,
@@ -132,8 +135,17 @@ fn plan(arguments: &RewardTrain) -> anyhow::Result<Plan> {
     })
 }
 
-/// Make the folder of a reward model, or see that the one there is of the same plan.
-fn begin(folder: &Path, plan: &Plan) -> anyhow::Result<()> {
+/// A model by its name, or by the absolute path of its file or folder: it must be found again from anywhere.
+fn model_of(name: &str) -> anyhow::Result<String> {
+    if !is_model_path(name, Path::new("")) {
+        return Ok(name.to_owned());
+    }
+    let path = std::path::absolute(name)?;
+    Ok(path.to_str().context("the model lies in a folder whose name is not UTF-8")?.to_owned())
+}
+
+/// See that a folder that is there holds nothing, or a reward model of the same plan.
+fn check_folder(folder: &Path, plan: &Plan) -> anyhow::Result<()> {
     let path = folder.join(PLAN);
     if path.is_file() {
         let cannot = || format!("cannot use `{}`", path.display());
@@ -148,8 +160,26 @@ fn begin(folder: &Path, plan: &Plan) -> anyhow::Result<()> {
     if std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(is_left)) {
         return Err(Failure::NotEmpty { folder: folder.to_owned() }.into());
     }
+    Ok(())
+}
+
+/// Write down what is about to be trained: only once it can be, or a mended mistake would look like another plan.
+fn begin(folder: &Path, plan: &Plan) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
-    Ok(write_atomically(&path, &serde_json::to_vec_pretty(plan)?)?)
+    Ok(write_atomically(&folder.join(PLAN), &serde_json::to_vec_pretty(plan)?)?)
+}
+
+/// That the longest pair fits into the model's context.
+fn check_reading(reading: Reading, context: usize) -> anyhow::Result<()> {
+    let Reading { max_prompt_tokens, max_response_tokens } = reading;
+    // And the token that ends the response.
+    let most = max_prompt_tokens.saturating_add(max_response_tokens).saturating_add(1);
+    ensure!(
+        most <= context,
+        "`--max-prompt-tokens` {max_prompt_tokens} and `--max-response-tokens` {max_response_tokens} need a context of {most} \
+         tokens; the model has {context}"
+    );
+    Ok(())
 }
 
 fn pairs(plan: &Plan, model: &LocalModel<CpuEngine>) -> anyhow::Result<Pairs> {
@@ -310,7 +340,8 @@ fn conclude(
                 longer_by: item.longer_by,
             })
             .collect();
-        let longer = pairs.train[index].iter().map(|item| item.longer_by.signum()).sum::<f64>();
+        let sign = |item: &Item| f64::from(i8::from(item.longer_by > 0.0) - i8::from(item.longer_by < 0.0));
+        let longer = pairs.train[index].iter().map(sign).sum::<f64>();
         card.attributes.push(Attribute {
             name: source.name.clone(),
             data: source.file.display().to_string(),

@@ -62,14 +62,16 @@ pub(crate) enum Failure {
     NoPrompter { folder: PathBuf },
     #[error("the run has no lambda from which to take the beta of a fine-tuned target")]
     NoBeta,
-    #[error("the run in `{}` did not train the target `{target}`", folder.display())]
+    #[error("the run in `{}` did not train the target `{target}` as this run has it, for this run's reward", folder.display())]
     NotAnOracle { folder: PathBuf, target: String },
     #[error("the configuration names no judge")]
     NoJudge,
     #[error("the run in `{}` is not finished", folder.display())]
     NotTrained { folder: PathBuf },
-    #[error("the run in `{}` began with another reward model than the one that is now in `{}`", run.display(), folder.display())]
-    OtherReward { run: PathBuf, folder: PathBuf },
+    #[error("`{}` has changed since the run in `{}` began", file.display(), run.display())]
+    OtherInput { run: PathBuf, file: PathBuf },
+    #[error("the run in `{}` is being worked on by another command", folder.display())]
+    InUse { folder: PathBuf },
     #[error("the folder `{}` is neither empty nor a reward model's", folder.display())]
     NotEmpty { folder: PathBuf },
     #[error("there is no reward model in `{}`", folder.display())]
@@ -151,9 +153,10 @@ impl Failure {
             Failure::NotARewardModel { .. } => {
                 "`align-pro reward train PAIRS --out FOLDER` makes one, or goes on with it"
             }
-            Failure::OtherReward { .. } => {
-                "give the plan a folder of its own with `--run`, or put the reward model back"
+            Failure::OtherInput { .. } => {
+                "give the plan a folder of its own with `--run`, or put the file back as it was"
             }
+            Failure::InUse { .. } => "wait until it has ended, or give another folder",
             Failure::NotEmpty { .. } => "give another folder with `--out`",
             Failure::OtherRewardModel { .. } => "give another folder with `--out`, or repeat the command as it was",
             Failure::Gate | Failure::Interrupted => return None,

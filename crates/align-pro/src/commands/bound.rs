@@ -19,7 +19,7 @@ use crate::progress;
 use crate::run::folder::{RunFolder, write_evaluated};
 use crate::run::journals::Journals;
 use crate::run::world::{self, World};
-use crate::run::{prompts, reward, table, training};
+use crate::run::{inputs, prompts, reward, table, training};
 
 pub(super) fn run(arguments: &Bound, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let folder = RunFolder::open(&arguments.run)?;
@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &Bound, session: &Session, output: &mut Output) -> 
     // The oracle's answers go to the same journal: the key of a call holds the adapter.
     let oracle = oracle.map(|adapter| anyhow::Ok(Journaled::new(world.oracle(&adapter)?, journals.target()?)));
     let mut oracle = oracle.transpose()?;
-    reward::pin(&plan, folder.path())?;
+    inputs::check(&plan, folder.path())?;
     world.calibrate_again(&plan)?;
     world.reward.restore(&training::checkpoints(&plan, &folder).reward_state()?);
 
@@ -137,7 +137,9 @@ fn tell(found: &BoundReport) -> Vec<String> {
              95 % intervals over prompts",
             found.n_prompts, found.n_rewrites, found.n_responses, found.n_direct
         ),
-        format!("the reward lies in [{}, {}], {promised}; lambda is {}", range.low, range.high, found.lambda),
+        format!("the reward lies in [{:.3}, {:.3}], {promised}; lambda is {}", range.low, range.high, found.lambda),
+        "rho* is the prompter that no other beats at this lambda; each bound is an estimate from above, `from below` the same with".to_owned(),
+        "estimates that err downwards, and `clipped` the bound where it is below what rewards can differ by".to_owned(),
         String::new(),
         format!("prompt as it is    {}", level(found.naive)),
         format!("untuned prompter   {}", level(found.reference)),

@@ -18,7 +18,7 @@ use crate::run::folder::{RunFolder, write_evaluated};
 use crate::run::journals::Journals;
 use crate::run::shelf::Shelf;
 use crate::run::world::{self, World};
-use crate::run::{judging, prompts, reward, table, training};
+use crate::run::{inputs, judging, prompts, table, training};
 
 pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let clock = Instant::now();
@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
     let mut judge = arguments.judge.then(|| judging::pair_judge(&plan, &journals, &mut shelf)).transpose()?;
     let held_out = world.fitting_alone("held-out", held_out, &plan.target)?;
     if let Some(folder) = &folder {
-        reward::pin(&plan, folder.path())?;
+        inputs::check(&plan, folder.path())?;
     }
     world.calibrate_again(&plan)?;
     if let Some(folder) = &folder {
@@ -87,7 +87,8 @@ pub(super) fn writable(file: &Path) -> anyhow::Result<()> {
 pub(super) fn oracle(run: &Path, plan: &Plan, world: &World) -> anyhow::Result<Lora> {
     let folder = RunFolder::open(run)?;
     let theirs = folder.plan()?;
-    if theirs.train.what != What::Target || theirs.trained_model() != plan.target.model() {
+    let is_alike = theirs.target == plan.target && theirs.reward == plan.reward;
+    if theirs.train.what != What::Target || !is_alike {
         return Err(Failure::NotAnOracle { folder: run.to_owned(), target: plan.target.model().to_owned() }.into());
     }
     folder.load_adapter(&world.target_architecture()?)

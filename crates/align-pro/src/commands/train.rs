@@ -11,10 +11,10 @@ use crate::config;
 use crate::config::plan::{Plan, What};
 use crate::output::{Output, say};
 use crate::run::evaluation::{self, Tuned};
-use crate::run::folder::RunFolder;
+use crate::run::folder::{self, RunFolder};
 use crate::run::journals::Journals;
 use crate::run::watch::Watcher;
-use crate::run::{estimate, judging, prompts, reward, table, training, world};
+use crate::run::{estimate, inputs, judging, prompts, reward, table, training, world};
 
 pub(super) fn run(arguments: &Train, session: &Session, output: &mut Output) -> anyhow::Result<()> {
     let (written, plan) = config::load(&arguments.config, &arguments.sets)?;
@@ -41,13 +41,16 @@ pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &
     let clock = Instant::now();
     let prompts = prompts::load(plan)?;
     reward::check(plan)?;
-    let folder = RunFolder::begin(path, written, plan)?;
-    reward::pin(plan, path)?;
+    let folder = RunFolder::prepare(path, plan)?;
+    let _lock = folder::lock(path)?;
+    inputs::check(plan, path)?;
     session.interrupt.on_leaving(format!("stopped; the same command goes on with {}", path.display()));
     let mut world = world::load(plan, &Journals::beside(&folder.journal()), threads, session)?;
     let prompts = world.fitting(prompts, &plan.target)?;
     judging::examine(&mut world)?;
     world.calibrate(plan, &prompts.train)?;
+    inputs::pin(plan, path)?;
+    folder.begin(written, plan)?;
     say(format_args!(
         "training on {} prompts, {} held out; everything goes to {}",
         prompts.train.len(),

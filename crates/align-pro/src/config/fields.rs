@@ -62,6 +62,8 @@ use Kind::{Choice, List, Model, Name, Number, OneOf, Path, SomeOf, Table, Whole}
 /// No count of a sensible run comes near this.
 const MANY: u64 = 1_000_000_000;
 const COUNT: Kind = Whole(1, MANY);
+/// Samples of one kind for one prompt.
+const FEW: Kind = Whole(1, 4096);
 const COUNT_OR_NONE: Kind = Whole(0, MANY);
 const POSITIVE: Kind = Number(Bound::Excluded(0.0), Bound::Unbounded);
 const NOT_NEGATIVE: Kind = Number(Bound::Included(0.0), Bound::Unbounded);
@@ -177,8 +179,13 @@ const DATA: &[Field] = &[
 ];
 
 const CONSTRAINTS: &[Field] = &[
-    field("train", COUNT, Refused, "How many to train on."),
-    field("held-out", COUNT, Rule("200"), "How many, with tasks that are not trained on, to compare arms on."),
+    field("train", Whole(1, 1_000_000), Refused, "How many to train on."),
+    field(
+        "held-out",
+        Whole(1, 1_000_000),
+        Rule("200"),
+        "How many, with tasks that are not trained on, to compare arms on.",
+    ),
     field("types", List(0, &Name), Value("[]"), "Constraint types by id; all without any."),
 ];
 
@@ -191,12 +198,12 @@ const LAMBDA: &str = "The price of a nat of divergence to the reference prompter
 
 const RLOO: &[Field] = &[
     field("lambda", NOT_NEGATIVE, Refused, LAMBDA),
-    field("group-size", Whole(2, MANY), Refused, "Rewrites a prompt; each is compared with the mean of the others."),
+    field("group-size", Whole(2, 4096), Refused, "Rewrites a prompt; each is compared with the mean of the others."),
 ];
 
 const PPO: &[Field] = &[
     field("lambda", NOT_NEGATIVE, Refused, LAMBDA),
-    field("group-size", COUNT, Refused, "Rewrites a prompt."),
+    field("group-size", FEW, Refused, "Rewrites a prompt."),
     field("epochs", COUNT, Value("4"), "Times that each batch of rollouts is gone through."),
     field("mini-batches", COUNT, Value("1"), "Updates an epoch: the batch is cut into so many parts."),
     field("epsilon", PROPER_SHARE, Value("0.2"), "How far a token's probability ratio may move from one."),
@@ -227,9 +234,9 @@ const SCHEDULE: &[Field] = &[
 
 const EVAL: &[Field] = &[
     field("prompts", COUNT, Value("200"), "The most held-out prompts that are used."),
-    field("rewrites", COUNT, Value("2"), "Rewrites of each prompt."),
-    field("responses", COUNT, Value("1"), "Responses to each rewrite."),
-    field("best-of", COUNT_OR_NONE, Value("0"), "N adds the arm that keeps the best of N rewrites; 0 for none."),
+    field("rewrites", FEW, Value("2"), "Rewrites of each prompt."),
+    field("responses", FEW, Value("1"), "Responses to each rewrite."),
+    field("best-of", Whole(0, 4096), Value("0"), "N adds the arm that keeps the best of N rewrites; 0 for none."),
 ];
 
 const fn field(name: &'static str, kind: Kind, absent: Absent, about: &'static str) -> Field {

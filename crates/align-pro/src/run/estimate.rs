@@ -50,6 +50,7 @@ pub(crate) fn run(
 ) -> anyhow::Result<()> {
     let loaded = prompts::load(plan)?;
     let mut world = world::load(plan, &Journals::in_memory(), threads, session)?;
+    let loaded = world.fitting(loaded, &plan.target)?;
     let (responses_a_rewrite, most) = (plan.target.responses() as u64, plan.target.max_tokens() as u64);
     let group = plan.method.group_size();
     let &EvalPlan { rewrites, responses, best_of, .. } = &plan.eval;

@@ -16,13 +16,17 @@ use crate::config;
 use crate::config::plan::Plan;
 use crate::failure::Failure;
 
+/// The file by which a folder is kept to one command.
+const LOCK: &str = "lock";
+
 /// Where everything of a run lies.
 #[derive(Clone, Debug)]
 pub(crate) struct RunFolder(PathBuf);
 
 impl RunFolder {
-    /// The folder of a new run, or of one that is to go on: its plan must be this one.
-    pub(crate) fn begin(path: &Path, config: &str, plan: &Plan) -> anyhow::Result<RunFolder> {
+    /// The folder of a new run, or of one that is to go on: its plan must be this one. A new one becomes a run by
+    /// [`RunFolder::begin`].
+    pub(crate) fn prepare(path: &Path, plan: &Plan) -> anyhow::Result<RunFolder> {
         let folder = RunFolder(path.to_owned());
         if folder.plan_file().exists() {
             let earlier = folder.plan()?;
@@ -37,10 +41,18 @@ impl RunFolder {
             return Err(Failure::NotARun { folder: path.to_owned() }.into());
         }
         fs::create_dir_all(path).with_context(|| format!("cannot make the run folder `{}`", path.display()))?;
-        write_atomically(&path.join("config.toml"), config.as_bytes())?;
-        // The plan comes last: a folder with a plan is a run.
-        write_atomically(&folder.plan_file(), toml::to_string(plan)?.as_bytes())?;
         Ok(folder)
+    }
+
+    /// Write down what the run is, unless it is written: only once all that it needs is there, or a mended mistake would look
+    /// like another plan.
+    pub(crate) fn begin(&self, config: &str, plan: &Plan) -> anyhow::Result<()> {
+        if self.plan_file().exists() {
+            return Ok(());
+        }
+        write_atomically(&self.0.join("config.toml"), config.as_bytes())?;
+        // The plan comes last: a folder with a plan is a run.
+        Ok(write_atomically(&self.plan_file(), toml::to_string(plan)?.as_bytes())?)
     }
 
     /// The folder of a run that is there.
@@ -199,7 +211,21 @@ fn answers(prompt: &EvaluatedPrompt) -> (&str, &str, Vec<&str>) {
 /// Whether a file is of those that stand in a run's folder before its plan does: a kill may have left them there.
 fn is_beginning(name: &std::ffi::OsStr) -> bool {
     let name = name.to_string_lossy();
-    name == "config.toml" || name.starts_with(".config.toml.") || name.starts_with(".plan.toml.")
+    let half_written = [".config.toml.", ".plan.toml.", ".inputs.json."].iter().any(|start| name.starts_with(start));
+    // Judges and rewards are asked before the plan is written.
+    half_written || name == "config.toml" || name == "inputs.json" || name == LOCK || name.starts_with("journal")
+}
+
+/// Keep a folder to this command until the lock is dropped: two that work on one folder would undo each other's files.
+pub(crate) fn lock(folder: &Path) -> anyhow::Result<fs::File> {
+    let cannot = || format!("cannot lock the folder `{}`", folder.display());
+    let file = fs::File::options().create(true).append(true).open(folder.join(LOCK)).with_context(cannot)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(Failure::InUse { folder: folder.to_owned() }.into()),
+        // Some network drives cannot lock; a run there is as it was before there were locks.
+        Err(fs::TryLockError::Error(_)) => Ok(file),
+    }
 }
 
 /// The values of two plans that differ.

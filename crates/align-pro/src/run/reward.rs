@@ -10,7 +10,7 @@ use super::shelf::Shelf;
 use crate::config::plan::Plan;
 use crate::config::reward::{OneReward, RewardModelPlan};
 
-pub(crate) use learned::{CARD, card, check, learned, learned_attribute, pin};
+pub(crate) use learned::{CARD, card, check, files, learned, learned_attribute};
 
 /// The only reward as it is, or all of them mixed, not yet on one scale. What a reward asks of others is kept in a journal
 /// of its own.

@@ -372,3 +372,61 @@ fn a_row_without_what_the_reward_needs_is_refused_at_once() {
     assert!(said.contains("`exact-match` cannot judge") && said.contains("`line 8`, field `answer`"), "{said}");
     assert!(!home.path().join("run").exists());
 }
+
+/// A run of the tiny configuration on prompts in a file.
+fn config_on_a_file(folder: &Path, prompts: &str) -> PathBuf {
+    let path = config(folder);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let made = "[data.constraints]\ntrain = 24\nheld-out = 6\ntypes = [\"punctuation:no_comma\"]\n";
+    assert!(text.contains(made));
+    std::fs::write(&path, text.replace(made, "[data]\ntrain = 'prompts.jsonl'\nheld-out-share = 0.5\n")).unwrap();
+    std::fs::write(folder.join("prompts.jsonl"), prompts).unwrap();
+    path
+}
+
+fn refused(mut command: Command, folder: &Path, expected: &str) {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output, folder));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_files_than_it_began_with() {
+    let home = tempfile::tempdir().unwrap();
+    let prompts = |word: &str| -> String {
+        (0..12).map(|n| format!("{}\n", serde_json::json!({"prompt": format!("{word} {n}.")}))).collect()
+    };
+    let config = config_on_a_file(home.path(), &prompts("Count"));
+    let output = train(home.path(), &config).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output, home.path()));
+    let result = std::fs::read(home.path().join("run/result.json")).unwrap();
+
+    std::fs::write(home.path().join("prompts.jsonl"), prompts("Sing")).unwrap();
+    refused(train(home.path(), &config), home.path(), "prompts.jsonl` has changed since the run in");
+    assert_eq!(std::fs::read(home.path().join("run/result.json")).unwrap(), result);
+    std::fs::write(home.path().join("prompts.jsonl"), prompts("Count")).unwrap();
+    assert!(train(home.path(), &config).output().unwrap().status.success());
+}
+
+#[test]
+fn what_was_refused_is_not_in_the_way_of_what_is_mended() {
+    let home = tempfile::tempdir().unwrap();
+    let config = config(home.path());
+    let mut mistaken = train(home.path(), &config);
+    mistaken.args(["--set", "prompter.adapter=nowhere"]);
+    refused(mistaken, home.path(), "nowhere");
+    finished(home.path());
+}
+
+#[test]
+fn a_folder_is_one_command_s_at_a_time() {
+    let home = tempfile::tempdir().unwrap();
+    let config = config(home.path());
+    std::fs::create_dir(home.path().join("run")).unwrap();
+    let lock = std::fs::File::create(home.path().join("run/lock")).unwrap();
+    lock.lock().unwrap();
+    refused(train(home.path(), &config), home.path(), "is being worked on by another command");
+    drop(lock);
+    finished(home.path());
+}

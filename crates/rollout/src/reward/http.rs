@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use endpoint::JsonClient;
 use serde_json::{Map, Value, json};
 
-use super::journaled::{Scored, Scorer, TakeScores};
+use super::journaled::{Scored, Scorer, TakeScores, is_score};
 use super::{Exchange, Score};
 use crate::Error;
 use crate::data::{Prompt, Record};
@@ -97,8 +97,10 @@ fn rewards(body: &[u8], n: usize) -> Result<Vec<f64>, String> {
         return Err(format!("it has {} rewards for {n} completions", list.len()));
     }
     let number = |(index, reward): (usize, &Value)| {
-        let number = reward.as_f64().filter(|number| number.is_finite());
-        number.ok_or_else(|| format!("its reward {index} is {reward}, and every completion needs a number"))
+        let number = reward.as_f64().filter(|number| is_score(*number));
+        number.ok_or_else(|| {
+            format!("its reward {index} is {reward}, and every completion needs a number between -1e9 and 1e9")
+        })
     };
     list.iter().enumerate().map(number).collect()
 }

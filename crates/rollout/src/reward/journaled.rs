@@ -10,6 +10,11 @@ use crate::data::Message;
 use crate::journal::{CallKey, Journal};
 use crate::target::Response;
 
+/// Whether a number can be a score: squares of sums of scores must be finite.
+pub(super) fn is_score(number: f64) -> bool {
+    number.abs() <= 1e9
+}
+
 /// A score, and which exchange it is of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scored {

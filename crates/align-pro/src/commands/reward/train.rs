@@ -27,6 +27,7 @@ use crate::config::plan::PrecisionName;
 use crate::failure::Failure;
 use crate::output::{Output, say};
 use crate::progress;
+use crate::run::folder::lock;
 use crate::run::reward::{CARD, card};
 use crate::run::shelf::Shelf;
 
@@ -78,6 +79,7 @@ pub(super) fn run(arguments: &RewardTrain, session: &Session, output: &mut Outpu
         check_reading(plan.reading, model.engine().architecture().context)?;
         let pairs = pairs(&plan, &model)?;
         begin(folder, &plan)?;
+        let _lock = lock(folder)?;
         let outcome = train(&plan, folder, &model, &pairs)?;
         conclude(&plan, folder, model, &pairs, outcome)?;
     }

@@ -2,7 +2,7 @@
 
 use super::Absent::{Nothing, Refused, Value};
 use super::Kind::{Choice, Json, List, Model, Name, Table, Text, Whole};
-use super::{BUDGET, COUNT, Field, MODEL, NOT_NEGATIVE, POSITIVE, SHARE, SHARE_ABOVE_ZERO, field};
+use super::{BUDGET, COUNT, FEW, Field, MODEL, NOT_NEGATIVE, POSITIVE, SHARE, SHARE_ABOVE_ZERO, field};
 
 /// What differs between who answers prompts and who judges answers.
 struct Role {
@@ -90,7 +90,7 @@ const fn openai(role: Role) -> [Field; 12] {
         field("concurrency", Whole(1, 4096), Value("8"), "Requests under way at once."),
         field("timeout", POSITIVE, Value("300.0"), "Seconds that one attempt may take."),
         field("max-retries", Whole(0, 1000), Value("6"), "How often a request that failed is asked again."),
-        field("responses", COUNT, Value("1"), role.responses),
+        field("responses", FEW, Value("1"), role.responses),
         field("temperature", NOT_NEGATIVE, Value(role.temperature), TEMPERATURE),
         field("top-p", SHARE_ABOVE_ZERO, Nothing, TOP_P),
         field("max-tokens", COUNT, Value(role.max_tokens), MAX_TOKENS),
@@ -103,7 +103,7 @@ const fn local(role: Role) -> [Field; 9] {
     [
         field("model", Model, Refused, MODEL),
         field("precision", Choice(&["auto", "f32", "bf16", "int8"]), Value("'auto'"), "How the weights are kept."),
-        field("responses", COUNT, Value("1"), role.responses),
+        field("responses", FEW, Value("1"), role.responses),
         field("temperature", NOT_NEGATIVE, Value(role.temperature), TEMPERATURE),
         field("top-p", SHARE_ABOVE_ZERO, Value("0.95"), TOP_P),
         field("top-k", COUNT, Nothing, "Keep so many of the most likely tokens; all without it."),

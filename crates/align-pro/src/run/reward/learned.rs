@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use lm::{CpuEngine, Engine, Lora, write_atomically};
-use rollout::data::stable_hash;
+use lm::{CpuEngine, Engine, Lora};
 use rollout::reward::{Attribute, CARD_VERSION, LearnedReward, RewardCard};
 
 use crate::config::plan::{Plan, PrecisionName};
@@ -14,9 +13,6 @@ use crate::run::shelf::Shelf;
 
 /// The file of a reward model's folder that says what is known about it.
 pub(crate) const CARD: &str = "reward.json";
-
-/// The file of a run's folder that says which reward model it began with.
-const PINNED: &str = "reward-model.digest";
 
 /// The reward model in a folder; its reward is this attribute, or the only one.
 pub(crate) fn learned(
@@ -48,21 +44,10 @@ pub(crate) fn check(plan: &Plan) -> anyhow::Result<()> {
     learned_attribute(plan).map(drop)
 }
 
-/// Note which reward model a run began with, or see that it still is the one: a model that was trained anew since would give other
-/// rewards to the rest of the run.
-pub(crate) fn pin(plan: &Plan, run: &Path) -> anyhow::Result<()> {
-    let Some(RewardModelPlan { path, .. }) = model_plan(plan) else { return Ok(()) };
-    let files = [CARD, "adapter_model.safetensors", "heads.safetensors"].map(|name| path.join(name));
-    let read = |file: &PathBuf| std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()));
-    let contents = files.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
-    let digest = format!("{:016x}\n", stable_hash(&contents.iter().map(Vec::as_slice).collect::<Vec<_>>()));
-    let pinned = run.join(PINNED);
-    match std::fs::read_to_string(&pinned) {
-        Ok(known) if known == digest => Ok(()),
-        Ok(_) => Err(Failure::OtherReward { run: run.to_owned(), folder: path.clone() }.into()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(write_atomically(&pinned, digest.as_bytes())?),
-        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", pinned.display())),
-    }
+/// The files that a plan's reward model, if it has one, is made of.
+pub(crate) fn files(plan: &Plan) -> Vec<PathBuf> {
+    let names = [CARD, "adapter_model.safetensors", "heads.safetensors"];
+    model_plan(plan).iter().flat_map(|model| names.map(|name| model.path.join(name))).collect()
 }
 
 fn model_plan(plan: &Plan) -> Option<&RewardModelPlan> {

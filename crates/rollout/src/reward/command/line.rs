@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Fault;
 use crate::data::excerpt;
+use crate::reward::journaled::is_score;
 use crate::reward::{Exchange, Part, Score};
 
 /// The line that asks for a score, with its end.
@@ -49,7 +50,8 @@ pub(super) fn answer(line: &[u8]) -> Result<(u64, Score), Fault> {
     let WireAnswer { id, score, parts } = serde_json::from_slice(line).map_err(|error| wrong(error.to_string()))?;
     let told = |value: &Option<Value>| value.as_ref().map_or("missing".to_owned(), |value| excerpt(&value.to_string()));
     let id = id.as_ref().and_then(Value::as_u64).ok_or_else(|| wrong(format!("`id` is {}", told(&id))))?;
-    let value = finite(score.as_ref()).ok_or_else(|| wrong(format!("`score` is {}, no number", told(&score))))?;
+    let value = finite(score.as_ref())
+        .ok_or_else(|| wrong(format!("`score` is {}, no number between -1e9 and 1e9", told(&score))))?;
     let part = |(name, value): (String, Value)| match finite(Some(&value)) {
         // Their own names must not be those of other rewards.
         Some(value) => Ok(Part { name: format!("command.{name}").into(), value }),
@@ -60,7 +62,7 @@ pub(super) fn answer(line: &[u8]) -> Result<(u64, Score), Fault> {
 }
 
 fn finite(value: Option<&Value>) -> Option<f64> {
-    value.and_then(Value::as_f64).filter(|number| number.is_finite())
+    value.and_then(Value::as_f64).filter(|number| is_score(*number))
 }
 
 /// A line of a program, fit for people: without control characters, and not too long.
@@ -107,12 +109,20 @@ mod tests {
         }
 
         #[test]
-        fn scores_come_through_to_the_last_bit(id: u64, value in prop::num::f64::NORMAL | prop::num::f64::ZERO) {
+        fn scores_come_through_to_the_last_bit(id: u64, value in -1e9..1e9f64) {
             let line = json!({"id": id, "score": value, "parts": {"a": value}}).to_string();
             let (read, score) = answer(line.as_bytes()).unwrap();
             prop_assert_eq!(read, id);
             prop_assert_eq!(score.value.to_bits(), value.to_bits());
             prop_assert_eq!(&score.parts, &[Part { name: "command.a".into(), value }]);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_summed_is_no_score() {
+        for score in ["1e308", "-1.5e9"] {
+            let fault = answer(format!("{{\"id\": 0, \"score\": {score}}}").as_bytes()).unwrap_err().to_string();
+            assert!(fault.contains("no number between -1e9 and 1e9"), "{fault}");
         }
     }
 

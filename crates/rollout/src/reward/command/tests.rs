@@ -322,7 +322,7 @@ proptest! {
             for line in sys.stdin:\n    \
                 r = json.loads(line)\n    \
                 text = '|'.join([r['prompt'], r['rewrite'], r['response'], r['record']['field']])\n    \
-                print(json.dumps({'id': r['id'], 'score': zlib.crc32(text.encode())}), flush=True)\n";
+                print(json.dumps({'id': r['id'], 'score': zlib.crc32(text.encode()) >> 4}), flush=True)\n";
         let folder = tempfile::tempdir().unwrap();
         let texts: Vec<String> = texts.into_iter().map(String::from_iter).collect();
         let records: Vec<Record> = texts.iter().map(|text| record(json!({"field": text}))).collect();
@@ -338,7 +338,7 @@ proptest! {
         for (text, given) in texts.iter().zip(given) {
             let mut sum = flate2::Crc::new();
             sum.update(format!("{text}|\u{2028}\r\n|{text}|{text}").as_bytes());
-            prop_assert_eq!(given, f64::from(sum.sum()));
+            prop_assert_eq!(given, f64::from(sum.sum() >> 4));
         }
     }
 }

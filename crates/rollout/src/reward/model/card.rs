@@ -140,9 +140,9 @@ impl HeldOutResult {
         Ok(HeldOutResult {
             n_pairs: pairs.len(),
             n_prompts: by_prompt(pairs, right).len(),
-            accuracy: interval_of(&by_prompt(pairs, right))?,
+            accuracy: share_of(&by_prompt(pairs, right))?,
             prefers_longer,
-            length_accuracy: interval_of(&by_prompt(pairs, by_length))?,
+            length_accuracy: share_of(&by_prompt(pairs, by_length))?,
             over_length: interval_of(&by_prompt(pairs, |pair| right(pair) - by_length(pair)))?,
             log_loss: pairs.iter().map(|pair| -log_sigmoid(pair.margin)).sum::<f64>() / pairs.len().max(1) as f64,
             length_correlation: correlation(pairs.iter().map(|pair| (pair.margin, pair.longer_by))),
@@ -154,6 +154,12 @@ impl HeldOutResult {
             reliability: reliability(pairs),
         })
     }
+}
+
+/// A mean of shares, whose interval ends where shares do.
+fn share_of(shares: &[f64]) -> Result<MeanResult, Error> {
+    let MeanResult { mean, interval } = interval_of(shares)?;
+    Ok(MeanResult { mean, interval: interval.map(|end| end.clamp(0.0, 1.0)) })
 }
 
 fn half_for_ties(difference: f64) -> f64 {

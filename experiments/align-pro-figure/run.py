@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""The paper's experiment in small: prompters × targets × rewards, each cell with no fine-tuning, Align-Pro and the oracle.
+
+    experiments/align-pro-figure/run.py --out FOLDER [--data FOLDER] [--only TEXT] [--steps N] [--prompts N]
+
+Every step is a command of align-pro, printed before it runs. What is finished is not done again, and what was killed goes on, so
+the same command resumes. At the end, and whenever it is called with everything done, it writes RESULTS.md into the folder.
+`--data` is a folder with `hh-rlhf` and `alpaca-eval` below it; without it the sets that need them are left out, and it says so.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+PROGRAM = ROOT / "target/release/align-pro"
+
+PROMPTERS = {
+    # Adds a sentence to the prompt; the instruction is the quickstart's.
+    "augment": '''mode = "augment"
+temperature = 0.7
+max-tokens = 20
+word-limit = 15
+instruction = """
+{prompt}
+
+Do not answer. Only say what the answer must look like, in one short sentence that begins with "The answer must"."""
+''',
+    # Writes the prompt anew.
+    "rewrite": '''mode = "rewrite"
+temperature = 0.7
+max-tokens = 60
+word-limit = 40
+''',
+}
+TARGETS = {"smollm2": "smollm2-135m-instruct", "gemma3-base": "gemma3-270m"}
+SETS = {
+    # Satisfied constraints, of three types that the target can keep to at times.
+    "constraints": '''[reward.constraints]
+[data.constraints]
+train = 400
+held-out = {prompts}
+types = ["punctuation:no_comma", "keywords:existence", "detectable_format:title"]
+''',
+    # What people would call helpful, by a head trained on their choices.
+    "helpful": '''[reward.model]
+path = "{out}/reward-model"
+[data]
+train = "{data}/alpaca-eval/prompts.jsonl.gz"
+prompt-field = "instruction"
+''',
+    # Short answers to the same instructions: a reward whose best answer is known.
+    "concise": '''[reward.length]
+unit = "words"
+at-most = 15
+[data]
+train = "{data}/alpaca-eval/prompts.jsonl.gz"
+prompt-field = "instruction"
+''',
+}
+NEED_DATA = {"helpful", "concise"}
+
+CONFIG = '''seed = {seed}
+[prompter]
+model = "smollm2-135m-instruct"
+lora = {{ rank = 8, alpha = 16 }}
+{prompter}
+[target.local]
+model = "{target}"
+temperature = 0.7
+max-tokens = 40
+{set}
+[method.rloo]
+lambda = 0.01
+group-size = 8
+[optimizer]
+learning-rate = 1e-3
+[schedule]
+steps = {steps}
+prompts-per-step = 4
+checkpoint-every = 4
+[eval]
+prompts = {prompts}
+rewrites = 2
+'''
+
+
+def run(*command, into=None):
+    """Run align-pro; keep what it prints in `into`, which exists only once all of it is there."""
+    if into and into.exists():
+        return json.loads(into.read_text())
+    print("+", "align-pro", *command, file=sys.stderr, flush=True)
+    finished = subprocess.run([PROGRAM, *map(str, command)], stdout=subprocess.PIPE, cwd=ROOT)
+    if finished.returncode != 0:
+        sys.exit(f"align-pro ended with {finished.returncode}; the same command goes on from here")
+    if into:
+        half = into.with_suffix(".tmp")
+        half.write_bytes(finished.stdout)
+        half.rename(into)
+        return json.loads(finished.stdout)
+
+
+def cell(arguments, prompter, target, name):
+    """One cell: prompter and oracle trained, evaluated side by side, and the bound."""
+    out = arguments.out
+    text = SETS[name].format(prompts=arguments.prompts, out=out, data=arguments.data)
+    config = CONFIG.format(
+        seed=arguments.seed,
+        prompter=PROMPTERS[prompter],
+        target=TARGETS[target],
+        set=text,
+        steps=arguments.steps,
+        prompts=arguments.prompts,
+    )
+    label = f"{prompter}-{target}-{name}"
+    path = out / f"{label}.toml"
+    path.write_text(config)
+    trained, oracle = out / f"run-{label}", out / f"oracle-{target}-{name}"
+    run("train", path, "--run", trained, "--json", into=out / f"{label}.train.json")
+    # The oracle reads prompts as they are: one serves every prompter.
+    shared = out / f"oracle-{target}-{name}.toml"
+    if not shared.exists():
+        shared.write_text(config)
+    run("train", shared, "--set", "train.what=target", "--run", oracle, "--json", into=out / f"oracle-{target}-{name}.json")
+    evaluated = run("eval", trained, "--oracle", oracle, "--json", into=out / f"{label}.eval.json")
+    # A sample of the prompts: each takes a hundred answers.
+    sample = ["--prompts", 24, "--responses", 4]
+    bound = run("bound", trained, "--oracle", oracle, *sample, "--json", into=out / f"{label}.bound.json")
+    return label, evaluated, bound
+
+
+def told(mean, interval):
+    return f"{mean:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def results(arguments, cells, left_out):
+    """RESULTS.md: the table of the figure, as measured."""
+    lines = [
+        "# The paper's figure, in small",
+        "",
+        f"`experiments/align-pro-figure/run.py --steps {arguments.steps} --prompts {arguments.prompts} --seed {arguments.seed}`: "
+        f"{arguments.steps} RLOO steps of 4 prompts × 8 for every prompter and oracle, {arguments.prompts} held-out prompts × 2 "
+        "rewrites, 95 % intervals over prompts.",
+        "",
+        "| prompter, target, reward | naive | untuned prompter | Align-Pro | oracle | over naive | wins over naive | share of the oracle's gain |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for label, evaluated, _ in cells:
+        arms, gain = evaluated["arms"], evaluated["gain"]["vs_naive"]
+        means = [told(arms[arm]["mean_reward"], arms[arm]["interval"]) for arm in ["naive", "ref", "trained", "oracle"]]
+        share = evaluated.get("oracle_share")
+        share = told(share["mean"], share["interval"]) if share else "– (the oracle's gain is not significant)"
+        wins = evaluated["win_rate"]["vs_naive"]
+        row = [label, *means, told(gain["mean"], gain["interval"]), told(wins["mean"], wins["interval"]), share]
+        lines.append(f"| {' | '.join(row)} |")
+    lines += ["", "Variance of the reward (between prompts + between rewrites + within), and tokens of a response:", ""]
+    lines += ["| prompter, target, reward | naive | Align-Pro | oracle |", "|---|---|---|---|"]
+    for label, evaluated, _ in cells:
+        def variance(arm):
+            parts = arm["variance_parts"]
+            three = " + ".join(f"{parts[part]:.3f}" for part in ["between_prompts", "between_rewrites", "within"])
+            return f"{arm['variance']:.3f} = {three}; {arm['mean_response_tokens']:.1f}"
+        row = [variance(evaluated["arms"][arm]) for arm in ["naive", "trained", "oracle"]]
+        lines.append(f"| {label} | {' | '.join(row)} |")
+    lines += ["", "The bound against the gap to the oracle:", ""]
+    lines += ["| prompter, target, reward | gap J(oracle) − J(trained) | form: bound |", "|---|---|---|"]
+    for label, _, bound in cells:
+        oracle = bound["oracle"]
+        forms = "; ".join(f"{form['name']}: {told(form['clipped']['mean'], form['clipped']['interval'])}" for form in oracle["forms"])
+        lines.append(f"| {label} | {told(oracle['gap']['mean'], oracle['gap']['interval'])} | {forms} |")
+    learned = next((evaluated["learned"] for _, evaluated, _ in cells if evaluated.get("learned")), None)
+    if learned:
+        held_out = learned["held_out"]
+        accuracy, length = held_out["accuracy"], held_out["length_accuracy"]
+        lines += ["", f"The reward `helpful` is a head that agrees with people on {told(accuracy['mean'], accuracy['interval'])} of "
+                  f"{held_out['n_pairs']} held-out pairs; length alone on {told(length['mean'], length['interval'])}."]
+    lines += [""] + [f"Left out: {reason}." for reason in left_out]
+    (arguments.out / "RESULTS.md").write_text("\n".join(lines).rstrip() + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="where runs and results go")
+    parser.add_argument("--data", type=Path, help="a folder with hh-rlhf and alpaca-eval below it")
+    parser.add_argument("--only", default="", help="only cells whose name, as in augment-smollm2-constraints, has this text")
+    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--prompts", type=int, default=64, help="held-out prompts of each set")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    arguments.out = arguments.out.resolve()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    arguments.data = arguments.data.resolve() if arguments.data else None
+
+    subprocess.run(["cargo", "build", "--release", "--locked", "-p", "align-pro"], cwd=ROOT, check=True)
+    left_out = [] if arguments.data else [f"`{name}`, because there is no --data" for name in sorted(NEED_DATA)]
+    chosen = [
+        (prompter, target, name)
+        for name in SETS
+        for prompter in PROMPTERS
+        for target in TARGETS
+        if arguments.only in f"{prompter}-{target}-{name}" and (arguments.data or name not in NEED_DATA)
+    ]
+    if any(name == "helpful" for _, _, name in chosen):
+        pairs = arguments.data / "hh-rlhf/helpful_base_test.jsonl.gz"
+        model = arguments.out / "reward-model"
+        run("reward", "train", f"helpful={pairs}", "--out", model, "--backbone", "frozen", "--json", into=arguments.out / "reward-model.json")
+    results(arguments, [cell(arguments, *one) for one in chosen], left_out)
+    print(arguments.out / "RESULTS.md")
+
+
+if __name__ == "__main__":
+    main()

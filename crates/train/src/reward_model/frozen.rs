@@ -161,8 +161,9 @@ mod tests {
         let (train, tried) = (pairs(400), pairs(100));
         let places: Vec<usize> = (0..400).collect();
         let weight = fit(&train, &places, &tried, &places[..100], 2).unwrap();
-        // Nine of ten: the log-odds of the first coordinate alone are ln 9.
-        assert!((f64::from(weight[0]) - 9f64.ln()).abs() < 0.15, "{weight:?}");
+        // Nine of ten: the log-odds of the first coordinate alone are ln 9, of which a ridge takes some.
+        let log_odds = f64::from(weight[0]);
+        assert!(log_odds < 9f64.ln() && log_odds > 0.8 * 9f64.ln(), "{weight:?}");
         assert!(weight[1].abs() < 0.01, "{weight:?}");
     }
 

@@ -48,6 +48,17 @@ pub struct Message {
     pub content: String,
 }
 
+impl Role {
+    /// As templates and files call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        }
+    }
+}
+
 impl Message {
     /// A message of the given role.
     pub fn new(role: Role, content: impl Into<String>) -> Message {
@@ -56,12 +67,7 @@ impl Message {
 
     /// The message as templates see it.
     fn value(&self) -> Value {
-        let role = match self.role {
-            Role::System => "system",
-            Role::User => "user",
-            Role::Assistant => "assistant",
-        };
-        context! { role => role, content => self.content.as_str() }
+        context! { role => self.role.name(), content => self.content.as_str() }
     }
 }
 

@@ -233,7 +233,7 @@ impl Headroom {
             verdict.push(format!(
                 "The untuned prompter does harm ({}): training must first win that back, so try another instruction or \
                  `prompter.mode` as well.",
-                told(self.reference_gain)
+                self.reference_gain.change()
             ));
         }
         verdict.extend(self.best_of.last().map(|best| self.verdict_on_rewrites(*best)));
@@ -246,7 +246,7 @@ impl Headroom {
             verdict.push(format!(
                 "Training the target itself could win {} over the prompt as it is (beta {}; the loosest leash that {} \
                  responses a prompt can tell of).",
-                told(target.gain),
+                target.gain.change(),
                 target.beta,
                 self.n_direct()
             ));
@@ -263,7 +263,7 @@ impl Headroom {
         let begin = format!("At lambda {}, the best prompter near this reference gains", leash.lambda);
         let against = format!(
             "over the untuned prompter, which itself is {} against the prompt as it is",
-            told(self.reference_gain)
+            self.reference_gain.change()
         );
         if leash.trusted {
             let most = high.mean.max(low.mean);
@@ -272,7 +272,7 @@ impl Headroom {
             format!(
                 "{begin} at least about {} {against}. Only {:.1} of {} rewrites a prompt carry that: with so loose a leash, \
                  training can go further than they tell (more rewrites with `--rewrites`, or a larger lambda, say more).",
-                told(low),
+                low.change(),
                 leash.effective_samples,
                 self.n_rewrites
             )
@@ -281,22 +281,16 @@ impl Headroom {
 
     fn verdict_on_rewrites(&self, best: MeanResult) -> String {
         if best.interval[0] > 0.0 {
-            format!("The target reacts to rewrites: the best of {} is worth {}.", self.n_rewrites, told(best))
+            format!("The target reacts to rewrites: the best of {} is worth {}.", self.n_rewrites, best.change())
         } else {
             format!(
                 "The target hardly reacts to these rewrites: even the best of {} is worth {}. Use a wider reference \
                  (`prompter.temperature`, another instruction), other prompts, or more responses a rewrite.",
                 self.n_rewrites,
-                told(best)
+                best.change()
             )
         }
     }
-}
-
-/// A figure as `+0.120 [+0.090, +0.150]`.
-pub(crate) fn told(figure: MeanResult) -> String {
-    let [low, high] = figure.interval;
-    format!("{:+.3} [{low:+.3}, {high:+.3}]", figure.mean)
 }
 
 #[cfg(test)]

@@ -1,28 +1,107 @@
-//! What every loop does: take a step's share of the data, and go down the gradient.
+//! What every loop does: take a step's share of the data, go down the gradient, and keep what is best.
 
-use lm::{AdamW, Lora, LoraGradients, clip_by_global_norm, derive_seed};
+use lm::{AdamW, Architecture, Lora, LoraGradients, clip_by_global_norm, derive_seed};
+use rollout::event::{EventLog, FinishReason};
 
-use crate::Error;
-use crate::options::OptimizerOptions;
+use crate::checkpoint::{Best, Checkpoints, StateFile};
+use crate::options::{OptimizerOptions, ScheduleOptions};
+use crate::{Error, Outcome};
 
 /// Keeps the order of the data apart from other random numbers.
 const ORDER: u64 = 0x6f72_6465;
 
-/// Clip the gradients and update the adapter; returns their norm. Gradients that are not finite change nothing and give
-/// `None`.
-pub(crate) fn descend(
-    options: &OptimizerOptions,
-    rate: f64,
-    adapter: &mut Lora,
-    optimizer: &mut AdamW,
-    mut gradients: LoraGradients,
-) -> Result<Option<f64>, Error> {
-    let norm = match clip_by_global_norm(&mut gradients.flat, options.max_grad_norm) {
-        Err(lm::Error::NotFinite { .. }) => return Ok(None),
-        norm => norm?,
-    };
-    optimizer.step(&mut adapter.parameters, &gradients.flat, rate)?;
-    Ok(Some(norm))
+/// What changes from step to step.
+pub(crate) struct State {
+    /// Steps made.
+    pub(crate) step: u64,
+    /// What is trained.
+    pub(crate) adapter: Lora,
+    optimizer: AdamW,
+    best: Option<Best>,
+    stale_trials: u64,
+}
+
+impl State {
+    /// The state of the newest checkpoint, with what the reward had learned, or else that of a fresh adapter.
+    pub(crate) fn begin(
+        fresh: Lora,
+        checkpoints: &Checkpoints,
+        options: &OptimizerOptions,
+        architecture: &Architecture,
+    ) -> Result<(State, Vec<f64>), Error> {
+        if let Some(restored) = checkpoints.newest(options.settings(), &fresh, architecture)? {
+            let StateFile { step, best, stale_trials, reward, .. } = restored.state;
+            let (adapter, optimizer) = (restored.adapter, restored.optimizer);
+            return Ok((State { step, adapter, optimizer, best, stale_trials }, reward));
+        }
+        let optimizer = AdamW::new(options.settings(), fresh.parameters.len());
+        Ok((State { step: 0, adapter: fresh, optimizer, best: None, stale_trials: 0 }, Vec::new()))
+    }
+
+    /// Whether another step is to be made.
+    pub(crate) fn goes_on(&self, schedule: &ScheduleOptions) -> bool {
+        self.step < schedule.steps && !self.is_stale(schedule)
+    }
+
+    fn is_stale(&self, schedule: &ScheduleOptions) -> bool {
+        schedule.patience > 0 && self.stale_trials >= schedule.patience
+    }
+
+    /// Clip the gradients and update the adapter; returns their norm. Gradients that are not finite change nothing and give
+    /// `None`.
+    pub(crate) fn descend(
+        &mut self,
+        options: &OptimizerOptions,
+        rate: f64,
+        mut gradients: LoraGradients,
+    ) -> Result<Option<f64>, Error> {
+        let norm = match clip_by_global_norm(&mut gradients.flat, options.max_grad_norm) {
+            Err(lm::Error::NotFinite { .. }) => return Ok(None),
+            norm => norm?,
+        };
+        self.optimizer.step(&mut self.adapter.parameters, &gradients.flat, rate)?;
+        Ok(Some(norm))
+    }
+
+    /// Take note of a trial; whether it was the best so far.
+    pub(crate) fn tried(&mut self, reward: f64) -> bool {
+        let best = self.best.is_none_or(|best| reward > best.reward);
+        if best {
+            self.best = Some(Best { step: self.step, reward });
+        }
+        self.stale_trials = if best { 0 } else { self.stale_trials + 1 };
+        best
+    }
+
+    /// Write a checkpoint, to which all events so far belong.
+    pub(crate) fn save(
+        &self,
+        checkpoints: &Checkpoints,
+        events: &EventLog,
+        reward: Vec<f64>,
+        architecture: &Architecture,
+    ) -> Result<(), Error> {
+        events.sync()?;
+        let &State { step, best, stale_trials, .. } = self;
+        let mut file = StateFile { version: 0, step, events_length: events.length(), best, stale_trials, reward };
+        checkpoints.save(&mut file, &self.adapter, &self.optimizer, architecture)
+    }
+
+    /// What is kept, and why there are no more steps.
+    pub(crate) fn finish(
+        self,
+        checkpoints: &Checkpoints,
+        schedule: &ScheduleOptions,
+        architecture: &Architecture,
+    ) -> Result<(Outcome, FinishReason), Error> {
+        let reason = if self.is_stale(schedule) { FinishReason::EarlyStop } else { FinishReason::Steps };
+        let kept_step = self.best.map_or(self.step, |best| best.step);
+        let adapter = match kept_step == self.step {
+            true => self.adapter,
+            false => Lora::load_peft(&checkpoints.of_step(kept_step), architecture)?.0,
+        };
+        Ok((Outcome { steps: self.step, kept_step, adapter }, reason))
+    }
 }
 
 /// Which of `n` items, at least one, a step takes: every epoch goes through all of them once, in an order of its own.

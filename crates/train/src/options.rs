@@ -188,6 +188,11 @@ pub struct ScheduleOptions {
 }
 
 impl ScheduleOptions {
+    /// Whether what happens `every` so many steps, or never for 0, happens after this one; after the last it always does.
+    pub(crate) fn is_due(&self, every: u64, step: u64) -> bool {
+        every > 0 && (step.is_multiple_of(every) || step == self.steps)
+    }
+
     fn default_checkpoint_every() -> u64 {
         10
     }

@@ -23,10 +23,11 @@ use rollout::rollouts::Rollout;
 
 use crate::Error;
 use crate::batch::Batch;
+use crate::descent::State;
 use crate::metrics::{Figures, Mean};
 use crate::options::Ppo;
 use crate::rloo::{Apart, sampled};
-use crate::run::{Outcome, Run, Scored, Slopes, State, widened};
+use crate::run::{Outcome, Run, Scored, Slopes, widened};
 
 /// What a rewrite's update needs, one entry a token.
 struct Targets {

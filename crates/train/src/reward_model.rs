@@ -15,16 +15,15 @@ pub mod frozen;
 
 use std::time::Instant;
 
-use lm::{
-    AdamW, Dropout, Engine, Group, Lora, LoraGradients, Reads, ScoreOptions, Scores, Token, Upstream, derive_seed,
-};
+use lm::{Dropout, Engine, Group, Lora, LoraGradients, Reads, ScoreOptions, Scores, Token, Upstream, derive_seed};
 use objective::{BradleyTerry, RewardLoss, Sides, bradley_terry};
 use rollout::evaluate::{MeanResult, interval_of};
-use rollout::event::{EVENT_SCHEMA, Event, EventLog, EventSink, FinishReason, Metric, Seconds, Started, StepDone};
+use rollout::event::{EVENT_SCHEMA, Event, EventLog, EventSink, Metric, Seconds, Started, StepDone};
 use rollout::model::LocalModel;
+use rollout::reward::sequence_values;
 
-use crate::checkpoint::{Best, Checkpoints, StateFile};
-use crate::descent::{descend, places_of_step};
+use crate::checkpoint::Checkpoints;
+use crate::descent::{State, places_of_step};
 use crate::options::{LoraOptions, OptimizerOptions, ScheduleOptions};
 use crate::{Error, Outcome};
 
@@ -80,15 +79,6 @@ pub struct RewardModelRun<'a, E> {
     pub watcher: &'a mut dyn EventSink,
 }
 
-/// What changes from step to step.
-struct State {
-    step: u64,
-    adapter: Lora,
-    optimizer: AdamW,
-    best: Option<Best>,
-    stale_trials: u64,
-}
-
 /// What a step's pairs came to.
 #[derive(Default)]
 struct Tally {
@@ -101,7 +91,7 @@ struct Tally {
 /// Train until the schedule ends or the validation loss stops falling.
 pub fn train<E: Engine>(mut run: RewardModelRun<'_, E>) -> Result<Outcome, Error> {
     let mut state = run.begin()?;
-    while run.goes_on(&state) {
+    while state.goes_on(run.schedule) {
         let clock = Instant::now();
         // 1. Pairs.
         let places = places_of_step(run.pairs.len(), run.schedule.prompts_per_step, run.seed, state.step);
@@ -109,7 +99,7 @@ pub fn train<E: Engine>(mut run: RewardModelRun<'_, E>) -> Result<Outcome, Error
         // 2. and 3. Rewards, loss, gradients, update.
         let (gradients, mut tally) = run.gradients(&state, &pairs)?;
         let rate = run.optimizer.rate(state.step, run.schedule.steps);
-        let norm = descend(run.optimizer, rate, &mut state.adapter, &mut state.optimizer, gradients)?;
+        let norm = state.descend(run.optimizer, rate, gradients)?;
         tally.seconds.total = clock.elapsed().as_secs_f64();
         // 4. Report and, when due, validate and save.
         run.conclude(&mut state, pairs.len(), rate, norm, &tally)?;
@@ -140,6 +130,29 @@ fn micro_batches<'a>(pairs: &[&'a RewardPair], limit: usize) -> Vec<Vec<&'a Rewa
     batches
 }
 
+/// Told what every head says at the end of a pair's chosen and of its rejected response.
+pub type Hear<'a> = dyn FnMut(&RewardPair, [&[f64]; 2]) -> Result<(), Error> + 'a;
+
+/// What the heads of an adapter say of pairs, in order, in micro-batches of at most `limit` tokens.
+pub fn ends<E: Engine>(
+    model: &LocalModel<E>,
+    adapter: &Lora,
+    pairs: &[&RewardPair],
+    limit: usize,
+    hear: &mut Hear<'_>,
+) -> Result<(), Error> {
+    for batch in micro_batches(pairs, limit) {
+        let groups: Vec<Group> = batch.iter().map(|pair| group(pair)).collect();
+        for (pair, values) in batch.iter().zip(sequence_values(model, &groups, adapter)?) {
+            // A group has the two responses of its pair.
+            if let [chosen, rejected] = values.as_slice() {
+                hear(pair, [chosen, rejected])?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The rewards of a pair's responses: its head at their last tokens.
 fn rewards(scores: &Scores, index: usize, pair: &RewardPair) -> Sides {
     let values = scores.values.as_ref().and_then(|values| values.get(index));
@@ -158,9 +171,9 @@ impl<E: Engine> RewardModelRun<'_, E> {
         let architecture = self.model.engine().architecture().clone();
         let shape = self.lora.shape(&architecture, self.attributes.len());
         let fresh = Lora::new(shape, derive_seed(&[self.seed, ADAPTER]));
-        if let Some(restored) = self.checkpoints.newest(self.optimizer.settings(), &fresh, &architecture)? {
-            let StateFile { step, best, stale_trials, .. } = restored.state;
-            return Ok(State { step, adapter: restored.adapter, optimizer: restored.optimizer, best, stale_trials });
+        let (state, _) = State::begin(fresh, &self.checkpoints, self.optimizer, &architecture)?;
+        if state.step > 0 {
+            return Ok(state);
         }
         self.emit(&Event::Started(Started {
             schema: EVENT_SCHEMA,
@@ -172,16 +185,7 @@ impl<E: Engine> RewardModelRun<'_, E> {
             steps: self.schedule.steps,
             n_prompts: self.pairs.len(),
         }))?;
-        let optimizer = AdamW::new(self.optimizer.settings(), fresh.parameters.len());
-        Ok(State { step: 0, adapter: fresh, optimizer, best: None, stale_trials: 0 })
-    }
-
-    fn goes_on(&self, state: &State) -> bool {
-        state.step < self.schedule.steps && !self.is_stale(state)
-    }
-
-    fn is_stale(&self, state: &State) -> bool {
-        self.schedule.patience > 0 && state.stale_trials >= self.schedule.patience
+        Ok(state)
     }
 
     /// Gradients of the mean loss over some pairs, micro-batch by micro-batch.
@@ -249,10 +253,10 @@ impl<E: Engine> RewardModelRun<'_, E> {
         metrics.insert(Metric::LearningRate.name().to_owned(), rate);
         metrics.extend(norm.map(|norm| (Metric::GradNorm.name().to_owned(), norm)));
         self.emit(&Event::StepDone(StepDone { step, metrics, seconds: tally.seconds, skipped: norm.is_none() }))?;
-        let every = |every: u64| every > 0 && (step.is_multiple_of(every) || step == self.schedule.steps);
-        let (is_trial, is_checkpoint) = (every(self.schedule.validate_every), every(self.schedule.checkpoint_every));
+        let is_trial = self.schedule.is_due(self.schedule.validate_every, step);
+        let is_checkpoint = self.schedule.is_due(self.schedule.checkpoint_every, step);
         let tried = is_trial && !self.validation.is_empty() && self.validate(state)?;
-        if tried || is_checkpoint || !self.goes_on(state) {
+        if tried || is_checkpoint || !state.goes_on(self.schedule) {
             self.save(state)?;
         }
         Ok(())
@@ -262,47 +266,29 @@ impl<E: Engine> RewardModelRun<'_, E> {
     fn validate(&mut self, state: &mut State) -> Result<bool, Error> {
         let pairs: Vec<&RewardPair> = self.validation.iter().collect();
         let mut losses = Vec::with_capacity(pairs.len());
-        for batch in micro_batches(&pairs, self.micro_batch_tokens) {
-            let groups: Vec<Group> = batch.iter().map(|pair| group(pair)).collect();
-            let scores = self.model.engine().score(&groups, Some(&state.adapter), &READ_ENDS)?;
-            for (index, pair) in batch.iter().enumerate() {
-                let rewards = rewards(&scores, index, pair);
-                losses.push(-bradley_terry(rewards, pair.handicap, BradleyTerry { center_weight: 0.0 })?.loss);
-            }
-        }
+        ends(self.model, &state.adapter, &pairs, self.micro_batch_tokens, &mut |pair, [chosen, rejected]| {
+            let rewards = Sides::new(chosen[pair.attribute], rejected[pair.attribute]);
+            losses.push(-bradley_terry(rewards, pair.handicap, BradleyTerry { center_weight: 0.0 })?.loss);
+            Ok(())
+        })?;
         let MeanResult { mean: reward, interval } = interval_of(&losses)?;
-        let best = state.best.is_none_or(|best| reward > best.reward);
-        if best {
-            state.best = Some(Best { step: state.step, reward });
-        }
-        state.stale_trials = if best { 0 } else { state.stale_trials + 1 };
+        let best = state.tried(reward);
         self.emit(&Event::Validated { step: state.step, reward, interval, best })?;
         Ok(best)
     }
 
     fn save(&mut self, state: &State) -> Result<(), Error> {
         self.emit(&Event::CheckpointSaved { step: state.step })?;
-        self.events.sync()?;
-        let &State { step, best, stale_trials, .. } = state;
-        let events_length = self.events.length();
-        let mut file = StateFile { version: 0, step, events_length, best, stale_trials, reward: Vec::new() };
         let architecture = self.model.engine().architecture().clone();
-        self.checkpoints.save(&mut file, &state.adapter, &state.optimizer, &architecture)
+        state.save(&self.checkpoints, &self.events, Vec::new(), &architecture)
     }
 
     fn finish(mut self, state: State) -> Result<Outcome, Error> {
-        let kept_step = state.best.map_or(state.step, |best| best.step);
-        let adapter = match kept_step == state.step {
-            true => state.adapter.clone(),
-            false => {
-                let architecture = self.model.engine().architecture().clone();
-                Lora::load_peft(&self.checkpoints.of_step(kept_step), &architecture)?.0
-            }
-        };
-        let reason = if self.is_stale(&state) { FinishReason::EarlyStop } else { FinishReason::Steps };
-        self.emit(&Event::Finished { steps: state.step, kept_step, reason })?;
+        let architecture = self.model.engine().architecture().clone();
+        let (outcome, reason) = state.finish(&self.checkpoints, self.schedule, &architecture)?;
+        self.emit(&Event::Finished { steps: outcome.steps, kept_step: outcome.kept_step, reason })?;
         self.events.sync()?;
-        Ok(Outcome { steps: state.step, kept_step, adapter })
+        Ok(outcome)
     }
 
     fn emit(&mut self, event: &Event) -> Result<(), Error> {

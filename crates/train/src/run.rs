@@ -2,18 +2,18 @@
 
 use std::time::Instant;
 
-use lm::{AdamW, Architecture, Dropout, Engine, Lora, LoraGradients, ScoreOptions, Scores, derive_seed};
+use lm::{Architecture, Dropout, Engine, Lora, LoraGradients, ScoreOptions, Scores, derive_seed};
 use rollout::data::{Record, stable_hash};
 use rollout::evaluate::{Arm, Draw, EvaluatedPrompt, MeanResult, evaluate, interval_of};
-use rollout::event::{Event, EventLog, EventSink, FinishReason, Seconds, StepDone};
+use rollout::event::{Event, EventLog, EventSink, Seconds, StepDone};
 use rollout::prompter::{LocalPrompter, RewriteJob};
 use rollout::reward::Score;
 use rollout::rollouts::{Environment, collect};
 
 use crate::Error;
 use crate::batch::Batch;
-use crate::checkpoint::{Best, Checkpoints, StateFile};
-use crate::descent::{descend, places_of_step};
+use crate::checkpoint::Checkpoints;
+use crate::descent::{State, places_of_step};
 use crate::metrics::Figures;
 use crate::options::{LoraOptions, OptimizerOptions, ScheduleOptions};
 
@@ -55,17 +55,6 @@ pub struct Run<'a, E> {
     pub watcher: &'a mut dyn EventSink,
 }
 
-/// What changes from step to step.
-pub struct State {
-    /// Steps made.
-    pub step: u64,
-    /// What is trained.
-    pub adapter: Lora,
-    optimizer: AdamW,
-    best: Option<Best>,
-    stale_trials: u64,
-}
-
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
@@ -92,18 +81,16 @@ impl<'a, E: Engine> Run<'a, E> {
             // Heads lie behind everything else.
             fresh.parameters[..start.parameters.len()].copy_from_slice(&start.parameters);
         }
-        if let Some(restored) = self.checkpoints.newest(self.optimizer.settings(), &fresh, &architecture)? {
-            let StateFile { step, best, stale_trials, reward, .. } = restored.state;
+        let (state, reward) = State::begin(fresh, &self.checkpoints, self.optimizer, &architecture)?;
+        if state.step > 0 {
             self.environment.reward.restore(&reward);
-            return Ok(State { step, adapter: restored.adapter, optimizer: restored.optimizer, best, stale_trials });
         }
-        let optimizer = AdamW::new(self.optimizer.settings(), fresh.parameters.len());
-        Ok(State { step: 0, adapter: fresh, optimizer, best: None, stale_trials: 0 })
+        Ok(state)
     }
 
     /// Whether another step is to be made.
     pub(crate) fn goes_on(&self, state: &State) -> bool {
-        state.step < self.schedule.steps && !self.is_stale(state)
+        state.goes_on(self.schedule)
     }
 
     /// Sample `group_size` rewrites of each of the step's prompts, answer and judge them.
@@ -195,7 +182,7 @@ impl<'a, E: Engine> Run<'a, E> {
     /// give `None`.
     pub(crate) fn update(&mut self, state: &mut State, gradients: LoraGradients) -> Result<Option<f64>, Error> {
         let rate = self.learning_rate(state.step);
-        descend(self.optimizer, rate, &mut state.adapter, &mut state.optimizer, gradients)
+        state.descend(self.optimizer, rate, gradients)
     }
 
     /// The learning rate of a step.
@@ -217,9 +204,9 @@ impl<'a, E: Engine> Run<'a, E> {
         let shown =
             batch.records.iter().zip(&batch.groups).filter_map(|(record, group)| Some(group.first()?.shown(record)));
         self.emit(&Event::Rollouts { step, rollouts: shown.take(SHOWN).collect() })?;
-        let tried = self.is_due(self.schedule.validate_every, step) && self.validate(state)?;
+        let tried = self.schedule.is_due(self.schedule.validate_every, step) && self.validate(state)?;
         let last = !self.goes_on(state);
-        if tried || last || self.is_due(self.schedule.checkpoint_every, step) {
+        if tried || last || self.schedule.is_due(self.schedule.checkpoint_every, step) {
             self.save(state)?;
         }
         Ok(())
@@ -227,15 +214,10 @@ impl<'a, E: Engine> Run<'a, E> {
 
     /// The prompter that is kept.
     pub(crate) fn finish(mut self, state: State) -> Result<Outcome, Error> {
-        let kept_step = state.best.map_or(state.step, |best| best.step);
-        let adapter = match kept_step == state.step {
-            true => state.adapter.clone(),
-            false => Lora::load_peft(&self.checkpoints.of_step(kept_step), &self.architecture())?.0,
-        };
-        let reason = if self.is_stale(&state) { FinishReason::EarlyStop } else { FinishReason::Steps };
-        self.emit(&Event::Finished { steps: state.step, kept_step, reason })?;
+        let (outcome, reason) = state.finish(&self.checkpoints, self.schedule, &self.architecture())?;
+        self.emit(&Event::Finished { steps: outcome.steps, kept_step: outcome.kept_step, reason })?;
         self.events.sync()?;
-        Ok(Outcome { steps: state.step, kept_step, adapter })
+        Ok(outcome)
     }
 
     /// Whether the step was the best on the validation prompts so far.
@@ -246,11 +228,7 @@ impl<'a, E: Engine> Run<'a, E> {
         let tried = evaluate(&mut arm, self.validation, &mut self.environment, self.seed, &mut |_| {})?;
         let rewards: Vec<f64> = tried.iter().map(EvaluatedPrompt::mean_reward).collect();
         let MeanResult { mean: reward, interval } = interval_of(&rewards)?;
-        let best = state.best.is_none_or(|best| reward > best.reward);
-        if best {
-            state.best = Some(Best { step: state.step, reward });
-        }
-        state.stale_trials = if best { 0 } else { state.stale_trials + 1 };
+        let best = state.tried(reward);
         self.emit(&Event::Validated { step: state.step, reward, interval, best })?;
         Ok(best)
     }
@@ -259,11 +237,7 @@ impl<'a, E: Engine> Run<'a, E> {
         // Told before it is so: the events up to here are part of the checkpoint, and a run that is killed in between
         // resumes from an older one, which forgets this event.
         self.emit(&Event::CheckpointSaved { step: state.step })?;
-        self.events.sync()?;
-        let &State { step, best, stale_trials, .. } = state;
-        let reward = self.environment.reward.state();
-        let mut file = StateFile { version: 0, step, events_length: self.events.length(), best, stale_trials, reward };
-        self.checkpoints.save(&mut file, &state.adapter, &state.optimizer, &self.architecture())
+        state.save(&self.checkpoints, &self.events, self.environment.reward.state(), &self.architecture())
     }
 
     pub(crate) fn emit(&mut self, event: &Event) -> Result<(), Error> {
@@ -275,14 +249,6 @@ impl<'a, E: Engine> Run<'a, E> {
     fn step_prompts(&self, step: u64) -> Vec<&'a Record> {
         let places = places_of_step(self.prompts.len(), self.schedule.prompts_per_step, self.seed, step);
         places.into_iter().map(|place| &self.prompts[place]).collect()
-    }
-
-    fn is_due(&self, every: u64, step: u64) -> bool {
-        every > 0 && (step.is_multiple_of(every) || step == self.schedule.steps)
-    }
-
-    fn is_stale(&self, state: &State) -> bool {
-        self.schedule.patience > 0 && state.stale_trials >= self.schedule.patience
     }
 
     fn score_options(&self) -> ScoreOptions {

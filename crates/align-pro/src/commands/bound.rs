@@ -3,19 +3,19 @@
 use lm::{CpuEngine, Lora};
 use rollout::bound::{BoundArms, BoundOptions, BoundReport, Comparison, Form, GridRow, PrompterFigures, bound};
 use rollout::data::Record;
-use rollout::evaluate::{Arm, Draw, EvaluatedPrompt, MeanResult, evaluate};
+use rollout::evaluate::{Arm, Draw, EvaluatedPrompt, MeanResult};
 use rollout::prompter::Identity;
 use rollout::reward::Reward;
 use rollout::rollouts::Environment;
 use rollout::target::{Journaled, LocalTarget, Target};
 
-use super::headroom::{change, doubt, level};
+use super::headroom::doubt;
 use super::{Session, eval};
 use crate::arguments::Bound;
 use crate::config::plan::{Plan, TargetPlan, What};
 use crate::failure::Failure;
 use crate::output::{Output, say};
-use crate::progress;
+use crate::run::evaluation::watched;
 use crate::run::folder::{RunFolder, write_evaluated};
 use crate::run::journals::Journals;
 use crate::run::world::{self, World};
@@ -25,6 +25,7 @@ pub(super) fn run(arguments: &Bound, session: &Session, output: &mut Output) -> 
     let folder = RunFolder::open(&arguments.run)?;
     let plan = folder.plan()?;
     let beta = check(arguments, &plan)?;
+    inputs::check(&plan, folder.path())?;
     let records = prompts::held_out(arguments.data.as_deref(), &plan, arguments.prompts.get())?;
     let journals = Journals::beside(&folder.journal());
     let mut world = world::load(&plan, &journals, &arguments.threads, session)?;
@@ -34,7 +35,6 @@ pub(super) fn run(arguments: &Bound, session: &Session, output: &mut Output) -> 
     // The oracle's answers go to the same journal: the key of a call holds the adapter.
     let oracle = oracle.map(|adapter| anyhow::Ok(Journaled::new(world.oracle(&adapter)?, journals.target()?)));
     let mut oracle = oracle.transpose()?;
-    inputs::check(&plan, folder.path())?;
     world.calibrate_again(&plan)?;
     world.reward.restore(&training::checkpoints(&plan, &folder).reward_state()?);
 
@@ -98,10 +98,7 @@ fn sample(
     let start = start.as_ref();
     let mut go = |arm: &mut Arm<'_>, target: &mut dyn Target| {
         let mut environment = Environment { target, reward, responses, length_penalty: 0.0 };
-        let bar = progress::count(&format!("sampling {}", arm.name), records.len() as u64);
-        let sampled = evaluate(arm, records, &mut environment, plan.seed, &mut |done| bar.set_position(done as u64));
-        bar.finish_and_clear();
-        sampled
+        watched(&format!("sampling {}", arm.name), arm, records, &mut environment, plan.seed)
     };
     let draw = Draw::Once { responses: n_rewrites * responses };
     let naive = go(&mut Arm { name: "naive".to_owned(), prompter: &mut Identity, draw, reference: None }, target)?;
@@ -141,11 +138,11 @@ fn tell(found: &BoundReport) -> Vec<String> {
         "rho* is the prompter that no other beats at this lambda; each bound is an estimate from above, `from below` the same with".to_owned(),
         "estimates that err downwards, and `clipped` the bound where it is below what rewards can differ by".to_owned(),
         String::new(),
-        format!("prompt as it is    {}", level(found.naive)),
-        format!("untuned prompter   {}", level(found.reference)),
-        format!("trained prompter   {}", level(found.trained)),
+        format!("prompt as it is    {}", found.naive.level()),
+        format!("untuned prompter   {}", found.reference.level()),
+        format!("trained prompter   {}", found.trained.level()),
     ];
-    lines.extend(found.oracle_reward.map(|reward| format!("oracle             {}", level(reward))));
+    lines.extend(found.oracle_reward.map(|reward| format!("oracle             {}", reward.level())));
     lines.extend(tell_prompter(&found.prompter, found.lambda));
     for comparison in found.oracle.iter().chain([&found.optimum]) {
         lines.extend(tell_comparison(found, comparison));
@@ -169,18 +166,18 @@ fn tell_prompter(prompter: &PrompterFigures, lambda: f64) -> Vec<String> {
         String::new(),
         format!(
             "KL to the untuned prompter {}, from it {} nats a rewrite",
-            level(prompter.kl),
-            level(prompter.reverse_kl)
+            prompter.kl.level(),
+            prompter.reverse_kl.level()
         ),
-        format!("gain in reward - lambda KL {}", change(prompter.objective_gain)),
+        format!("gain in reward - lambda KL {}", prompter.objective_gain.change()),
     ];
     lines.extend(prompter.optimality.map(|optimality| {
         format!(
             "lambda KL to the best one  {} at lambda {lambda}, from {:.1} rewrites{}; the untuned one's {}",
-            change(optimality.gap),
+            optimality.gap.change(),
             optimality.effective_samples,
             doubt(optimality.trusted),
-            change(optimality.attainable)
+            optimality.attainable.change()
         )
     }));
     lines
@@ -191,16 +188,16 @@ fn tell_comparison(found: &BoundReport, comparison: &Comparison) -> Vec<String> 
     let prompter = &found.prompter;
     let (first, second) = (&comparison.alignment, &found.rewrites);
     let step = |name: &str, measured: MeanResult, bound: MeanResult, at_least: String| {
-        format!("  {name:<36}  {:<26}  {:<26}  {at_least}", change(measured), change(bound))
+        format!("  {name:<36}  {:<26}  {:<26}  {at_least}", measured.change(), bound.change())
     };
     let mut lines = vec![
         String::new(),
         format!("from {} to the trained prompter", comparison.whom()),
         format!("  {:<36}  {:<26}  {:<26}  {}", "step", "measured", "at most", "the bound from below"),
-        step("1 the target as it is", comparison.alignment_step, first.at_most, change(first.at_least)),
-        step("2 behind the untuned prompter", comparison.rewrites_step, second.at_most, change(second.at_least)),
+        step("1 the target as it is", comparison.alignment_step, first.at_most, first.at_least.change()),
+        step("2 behind the untuned prompter", comparison.rewrites_step, second.at_most, second.at_least.change()),
         step("3 training it: -lambda KL, for rho*", prompter.step, prompter.term, String::new()),
-        format!("  {:<36}  {}", "gap", change(comparison.gap)),
+        format!("  {:<36}  {}", "gap", comparison.gap.change()),
         String::new(),
         format!("  {:<36}  {:<26}  {:>7}  {:>10}  {}", "bound on the gap", "", "clipped", "from below", "holds"),
     ];
@@ -210,7 +207,7 @@ fn tell_comparison(found: &BoundReport, comparison: &Comparison) -> Vec<String> 
 
 fn tell_form(form: &Form) -> String {
     let (what, holds) = (form.name.meaning(), form.validity.meaning());
-    let (bound, clipped, below) = (change(form.bound), form.clipped.mean, form.at_least.mean);
+    let (bound, clipped, below) = (form.bound.change(), form.clipped.mean, form.at_least.mean);
     format!("  {what:<36}  {bound:<26}  {clipped:>+7.3}  {below:>+10.3}  {holds}")
 }
 
@@ -218,10 +215,10 @@ fn tell_row(row: &GridRow) -> String {
     format!(
         "{:>7}  {:<26}  {:<24}  {:<24}  {:<24}  {:>6.1}{}",
         row.beta,
-        change(row.gap),
-        change(row.alignment),
-        change(row.merged_measured),
-        change(row.direct),
+        row.gap.change(),
+        row.alignment.change(),
+        row.merged_measured.change(),
+        row.direct.change(),
         row.effective_samples,
         doubt(row.trusted)
     )

@@ -27,18 +27,18 @@ pub(super) fn run(arguments: &Eval, session: &Session, output: &mut Output) -> a
         Some(folder) => folder.plan_with(&arguments.sets)?,
         None => config::load(&arguments.run, &arguments.sets)?.1,
     };
+    if let Some(folder) = &folder {
+        inputs::check(&plan, folder.path())?;
+    }
     let held_out = prompts::held_out(arguments.data.as_deref(), &plan, plan.eval.prompts)?;
     let journals = folder.as_ref().map_or_else(Journals::in_memory, |folder| Journals::beside(&folder.journal()));
     if let Some(file) = &arguments.out {
         writable(file)?;
     }
-    let mut shelf = Shelf::new(plan.schedule.activation_memory << 20, &arguments.threads, session);
+    let mut shelf = Shelf::new(plan.tape_budget(), &arguments.threads, session);
     let mut world = world::load_from(&mut shelf, &plan, &journals)?;
     let mut judge = arguments.judge.then(|| judging::pair_judge(&plan, &journals, &mut shelf)).transpose()?;
     let held_out = world.fitting_alone("held-out", held_out, &plan.target)?;
-    if let Some(folder) = &folder {
-        inputs::check(&plan, folder.path())?;
-    }
     world.calibrate_again(&plan)?;
     if let Some(folder) = &folder {
         world.reward.restore(&training::checkpoints(&plan, folder).reward_state()?);

@@ -1,7 +1,7 @@
 //! `headroom`: how much any prompter could win, before anything is trained.
 
 use rollout::data::Record;
-use rollout::evaluate::{Arm, Draw, EvaluatedPrompt, MeanResult, evaluate};
+use rollout::evaluate::{Arm, Draw, EvaluatedPrompt};
 use rollout::headroom::{Headroom, headroom};
 use rollout::prompter::Identity;
 use rollout::rollouts::Environment;
@@ -11,7 +11,7 @@ use crate::arguments::Headroom as Arguments;
 use crate::config;
 use crate::config::plan::{Plan, What};
 use crate::output::{Output, say};
-use crate::progress;
+use crate::run::evaluation::watched;
 use crate::run::journals::Journals;
 use crate::run::world::{self, World};
 use crate::run::{folder, judging, prompts, reward, table};
@@ -58,12 +58,8 @@ fn sample(
     let (n_rewrites, responses) = (usize::from(arguments.rewrites), 2 * usize::from(arguments.response_pairs));
     let World { prompter, target, reward, start, .. } = world;
     let mut environment = Environment { target, reward, responses, length_penalty: 0.0 };
-    let mut go = |arm: &mut Arm<'_>| {
-        let bar = progress::count(&format!("sampling {}", arm.name), records.len() as u64);
-        let sampled = evaluate(arm, records, &mut environment, plan.seed, &mut |done| bar.set_position(done as u64));
-        bar.finish_and_clear();
-        sampled
-    };
+    let mut go =
+        |arm: &mut Arm<'_>| watched(&format!("sampling {}", arm.name), arm, records, &mut environment, plan.seed);
     let draw = Draw::Once { responses: n_rewrites * responses };
     let naive = go(&mut Arm { name: "naive".to_owned(), prompter: &mut Identity, draw, reference: None })?;
     let prompter = &mut prompter.with(start.as_ref());
@@ -79,8 +75,8 @@ fn tell(found: &Headroom, output: &mut Output) -> anyhow::Result<()> {
             found.n_prompts, found.n_rewrites, found.n_responses
         ),
         String::new(),
-        format!("prompt as it is    {}", level(found.naive)),
-        format!("untuned prompter   {}", level(found.reference)),
+        format!("prompt as it is    {}", found.naive.level()),
+        format!("untuned prompter   {}", found.reference.level()),
         format!(
             "variance           {:.4} between the rewrites of a prompt, {:.4} between the responses to a rewrite",
             found.between_rewrites, found.between_responses
@@ -88,7 +84,7 @@ fn tell(found: &Headroom, output: &mut Output) -> anyhow::Result<()> {
         String::new(),
         "best of n rewrites, gain over one".to_owned(),
     ];
-    lines.extend(found.best_of.iter().enumerate().skip(1).map(|(n, gain)| format!("{:>4}  {}", n + 1, change(*gain))));
+    lines.extend(found.best_of.iter().enumerate().skip(1).map(|(n, gain)| format!("{:>4}  {}", n + 1, gain.change())));
     lines.extend([
         String::new(),
         "the optimal prompter, gain over the untuned one (samples: how many rewrites carry the estimate; ?: too few)"
@@ -102,9 +98,9 @@ fn tell(found: &Headroom, output: &mut Output) -> anyhow::Result<()> {
         format!(
             "{:>7}  {:<26}  {:<26}  {:<26}  {:>5.2}  {:>6.1}{}",
             leash.lambda,
-            change(leash.gain_at_least),
-            change(leash.gain_at_most),
-            change(leash.objective_gain),
+            leash.gain_at_least.change(),
+            leash.gain_at_most.change(),
+            leash.objective_gain.change(),
             leash.kl.mean,
             leash.effective_samples,
             doubt(leash.trusted)
@@ -119,9 +115,9 @@ fn tell(found: &Headroom, output: &mut Output) -> anyhow::Result<()> {
         format!(
             "{:>7}  {:<26}  {:>5.2}  {:<24}  {:>6.1}{}",
             leash.beta,
-            change(leash.gain),
+            leash.gain.change(),
             leash.kl.mean,
-            level(leash.total_variation),
+            leash.total_variation.level(),
             leash.effective_samples,
             doubt(leash.trusted)
         )
@@ -129,16 +125,6 @@ fn tell(found: &Headroom, output: &mut Output) -> anyhow::Result<()> {
     lines.push(String::new());
     lines.extend(found.verdict());
     lines.iter().try_for_each(|line| output.line(line))
-}
-
-pub(super) fn level(figure: MeanResult) -> String {
-    let [low, high] = figure.interval;
-    format!("{:.3} [{low:.3}, {high:.3}]", figure.mean)
-}
-
-pub(super) fn change(figure: MeanResult) -> String {
-    let [low, high] = figure.interval;
-    format!("{:+.3} [{low:+.3}, {high:+.3}]", figure.mean)
 }
 
 pub(super) fn doubt(trusted: bool) -> &'static str {

@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Rewrite, session: &Session, output: &mut Output) -
         return Err(Failure::NoPrompter { folder: arguments.run.clone() }.into());
     }
     let prompts = prompts(arguments)?;
-    let mut shelf = Shelf::new(plan.schedule.activation_memory << 20, &arguments.threads, session);
+    let mut shelf = Shelf::new(plan.tape_budget(), &arguments.threads, session);
     let Trainable { prompter, start, architecture } = world::trainable(&mut shelf, &plan)?;
     let adapter = (!arguments.untuned).then(|| folder.load_adapter(&architecture)).transpose()?;
     let mut prompter = prompter.with(adapter.as_ref().or(start.as_ref()));

@@ -188,6 +188,11 @@ impl Plan {
         *self == earlier
     }
 
+    /// What the activations of one backward pass may take, in bytes.
+    pub(crate) fn tape_budget(&self) -> usize {
+        self.schedule.activation_memory << 20
+    }
+
     /// The model that gets the adapter.
     pub(crate) fn trained_model(&self) -> &str {
         match self.train.what {

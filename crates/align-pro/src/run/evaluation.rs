@@ -15,6 +15,20 @@ use crate::progress;
 /// The arm of a tuned target.
 const ORACLE: &str = "oracle";
 
+/// What an arm does with some prompts, under a progress bar.
+pub(crate) fn watched(
+    what: &str,
+    arm: &mut Arm<'_>,
+    prompts: &[Record],
+    environment: &mut Environment<'_>,
+    seed: u64,
+) -> Result<Vec<EvaluatedPrompt>, rollout::Error> {
+    let bar = progress::count(what, prompts.len() as u64);
+    let evaluated = evaluate(arm, prompts, environment, seed, &mut |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    evaluated
+}
+
 /// What was trained, for the arms that need it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tuned<'a> {
@@ -75,10 +89,8 @@ pub(crate) fn arms(
             _ => frozen,
         };
         let mut environment = Environment { target, reward, responses, length_penalty: 0.0 };
-        let bar = progress::count(&format!("evaluating {}", arm.name), prompts.len() as u64);
-        let told = evaluate(&mut arm, prompts, &mut environment, plan.seed, &mut |done| bar.set_position(done as u64))?;
-        bar.finish_and_clear();
-        evaluated.push(told);
+        let what = format!("evaluating {}", arm.name);
+        evaluated.push(watched(&what, &mut arm, prompts, &mut environment, plan.seed)?);
     }
     let about = About {
         seed: plan.seed,

@@ -60,13 +60,12 @@ pub(crate) fn tell(evaluation: &Evaluation) -> Vec<String> {
 
 /// A learned reward is not truth: how often it agrees with people stands beside every gain.
 pub(crate) fn told_learned(attribute: &Attribute) -> String {
-    let told = |mean: MeanResult| format!("{:.3} [{:.3}, {:.3}]", mean.mean, mean.interval[0], mean.interval[1]);
     let HeldOutResult { n_pairs, accuracy, length_accuracy, .. } = &attribute.held_out;
     format!(
         "the reward model agrees with people on {} of {n_pairs} held-out pairs (`{}`); length alone on {}",
-        told(*accuracy),
+        accuracy.level(),
         attribute.name,
-        told(*length_accuracy)
+        length_accuracy.level()
     )
 }
 

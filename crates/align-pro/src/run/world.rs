@@ -4,13 +4,14 @@ use std::rc::Rc;
 
 use lm::{Architecture, CpuEngine, Engine, Lora, tape_bytes_per_token};
 use rollout::data::Record;
-use rollout::evaluate::{Arm, Draw, evaluate};
+use rollout::evaluate::{Arm, Draw};
 use rollout::model::LocalModel;
 use rollout::prompter::{Identity, LocalPrompter, PrompterOptions};
 use rollout::reward::{Reward, Whole, scales};
 use rollout::rollouts::Environment;
 use rollout::target::{Echo, Journaled, LocalTarget, Target, TargetOptions};
 
+use super::evaluation::watched;
 use super::journals::Journals;
 use super::prompts::{self, Prompts};
 use super::reward;
@@ -21,7 +22,6 @@ use crate::config::plan::{Plan, TargetPlan, What};
 use crate::config::reward::{OneReward, ScaleName};
 use crate::failure::Failure;
 use crate::output::say;
-use crate::progress;
 
 /// Responses to each prompt on which rewards are measured.
 pub(super) const CALIBRATION_RESPONSES: usize = 2;
@@ -61,7 +61,7 @@ pub(crate) fn load(
     threads: &ThreadFlags,
     session: &Session,
 ) -> anyhow::Result<World> {
-    load_from(&mut Shelf::new(plan.schedule.activation_memory << 20, threads, session), plan, journals)
+    load_from(&mut Shelf::new(plan.tape_budget(), threads, session), plan, journals)
 }
 
 /// The same, from a shelf that more is then taken from.
@@ -78,7 +78,7 @@ pub(crate) fn load_from(shelf: &mut Shelf<'_>, plan: &Plan, journals: &Journals)
     let target = Journaled::new(target, journal);
     let Trainable { prompter, start, architecture } = trainable(shelf, plan)?;
     let bytes_per_token = tape_bytes_per_token(&architecture, prompter.model().engine().precision());
-    let micro_batch_tokens = (plan.schedule.activation_memory << 20) / bytes_per_token.max(1);
+    let micro_batch_tokens = plan.tape_budget() / bytes_per_token.max(1);
     let reward = reward::load(plan, journals, shelf)?;
     Ok(World { prompter, target, local, reward, start, architecture, micro_batch_tokens })
 }
@@ -108,14 +108,11 @@ impl World {
             return Ok(());
         }
         let records = &train[..train.len().min(plan.reward_mix.calibration_prompts)];
-        let bar = progress::count("measuring rewards", records.len() as u64);
         let mut environment =
             Environment { target: &mut self.target, reward: &mut self.reward, responses: 1, length_penalty: 0.0 };
         let draw = Draw::Once { responses: CALIBRATION_RESPONSES };
         let mut arm = Arm { name: "naive".to_owned(), prompter: &mut Identity, draw, reference: None };
-        let naive =
-            evaluate(&mut arm, records, &mut environment, plan.seed, &mut |done| bar.set_position(done as u64))?;
-        bar.finish_and_clear();
+        let naive = watched("measuring rewards", &mut arm, records, &mut environment, plan.seed)?;
         let names: Vec<&str> = plan.reward.0.iter().map(OneReward::name).collect();
         if let Whole::Mix(mix) = &mut self.reward {
             mix.set_scales(&scales(&naive, &names));

@@ -11,7 +11,7 @@ use rollout::evaluate::Evaluation;
 use rollout::journal::Journal;
 use serde_json::{Value, json};
 
-use crate::support::{align_pro, repository, told};
+use crate::support::{align_pro, tiny_config, told};
 
 /// What a server does with the requests it gets.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -117,40 +117,11 @@ pub(crate) fn request(connection: &TcpStream) -> Option<Vec<u8>> {
 }
 
 fn config(folder: &Path, port: u16) -> PathBuf {
-    let model = repository().join("crates/lm/testdata/models/llama");
-    let text = format!(
-        r#"
-seed = 3
-[prompter]
-model = "{}"
-mode = "augment"
-max-tokens = 8
-instruction = "{{prompt}}"
-lora = {{ rank = 2, alpha = 4 }}
-[target.openai]
-base-url = "http://127.0.0.1:{port}/v1"
-model = "scripted"
-concurrency = 4
-[reward.length]
-unit = "words"
-at-most = 3
-[data.constraints]
-train = 24
-held-out = 6
-types = ["punctuation:no_comma"]
-[method.rloo]
-lambda = 0.01
-group-size = 2
-[schedule]
-steps = 4
-prompts-per-step = 2
-checkpoint-every = 2
-"#,
-        model.display()
+    let target = format!(
+        "[target.openai]\nbase-url = \"http://127.0.0.1:{port}/v1\"\nmodel = \"scripted\"\nconcurrency = 4\n\
+         [reward.length]\nunit = \"words\"\nat-most = 3"
     );
-    let path = folder.join("tiny.toml");
-    std::fs::write(&path, text).unwrap();
-    path
+    tiny_config(folder, &target, "[schedule]\nsteps = 4\nprompts-per-step = 2\ncheckpoint-every = 2\n")
 }
 
 fn train(folder: &Path, config: &Path, more: &[&str]) -> std::process::Command {

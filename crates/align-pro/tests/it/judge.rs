@@ -13,7 +13,7 @@ use rollout::journal::Journal;
 use serde_json::{Value, json};
 
 use crate::endpoint::request;
-use crate::support::{align_pro, repository, told};
+use crate::support::{align_pro, tiny_config, tiny_target, told};
 
 /// A scripted judge: it likes words, and `biased` likes whatever comes first.
 struct Judge {
@@ -109,44 +109,10 @@ fn opinion(question: &str) -> String {
 }
 
 fn config(folder: &Path, port: u16) -> PathBuf {
-    let text = format!(
-        r#"
-seed = 3
-[prompter]
-model = "{model}"
-mode = "augment"
-max-tokens = 8
-instruction = "{{prompt}}"
-lora = {{ rank = 2, alpha = 4 }}
-[target.local]
-model = "{model}"
-max-tokens = 8
-[reward.judge.openai]
-base-url = "http://127.0.0.1:{port}/v1"
-model = "stern"
-concurrency = 4
-[judge.openai]
-base-url = "http://127.0.0.1:{port}/v1"
-model = "stern"
-[data.constraints]
-train = 24
-held-out = 6
-types = ["punctuation:no_comma"]
-[method.rloo]
-lambda = 0.01
-group-size = 2
-[optimizer]
-learning-rate = 0.01
-[schedule]
-steps = 4
-prompts-per-step = 2
-checkpoint-every = 2
-"#,
-        model = repository().join("crates/lm/testdata/models/llama").display()
-    );
-    let path = folder.join("tiny.toml");
-    std::fs::write(&path, text).unwrap();
-    path
+    let judge = format!("base-url = \"http://127.0.0.1:{port}/v1\"\nmodel = \"stern\"");
+    let target = format!("{}\n[reward.judge.openai]\n{judge}\nconcurrency = 4\n[judge.openai]\n{judge}", tiny_target());
+    let rest = "[optimizer]\nlearning-rate = 0.01\n[schedule]\nsteps = 4\nprompts-per-step = 2\ncheckpoint-every = 2\n";
+    tiny_config(folder, &target, rest)
 }
 
 fn train(folder: &Path, config: &Path, more: &[&str]) -> Command {

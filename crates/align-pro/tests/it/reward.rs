@@ -8,11 +8,7 @@ use rollout::evaluate::Evaluation;
 use rollout::reward::RewardCard;
 use serde_json::{Value, json};
 
-use crate::support::{align_pro, repository, run_with, tell, told};
-
-fn model() -> PathBuf {
-    repository().join("crates/lm/testdata/models/llama")
-}
+use crate::support::{align_pro, run_with, tell, tiny_model, told};
 
 /// Pairs whose chosen response ends in "good" and whose rejected one ends in "bad", with lengths that say nothing.
 fn pairs(folder: &Path, n: usize) -> PathBuf {
@@ -30,7 +26,7 @@ fn pairs(folder: &Path, n: usize) -> PathBuf {
 
 fn train(home: &Path, out: &str, more: &[&str]) -> Command {
     let mut command = align_pro(home, ["reward", "train"]);
-    command.arg(home.join("kind.jsonl")).arg("--out").arg(home.join(out)).arg("--model").arg(model());
+    command.arg(home.join("kind.jsonl")).arg("--out").arg(home.join(out)).arg("--model").arg(tiny_model());
     command.args([
         "--epochs",
         "4",
@@ -118,7 +114,7 @@ fn a_learned_reward_trains_a_prompter_and_tells_what_it_is_worth() {
          target.local = {{model = '{0}', max-tokens = 8}}\nreward.model = {{path = 'kind'}}\n\
          data.constraints = {{train = 8, held-out = 6, types = ['punctuation:no_comma']}}\n\
          method.rloo = {{lambda = 0.01, group-size = 2}}\nschedule = {{steps = 2, prompts-per-step = 2}}\n",
-        model().display()
+        tiny_model().display()
     );
     std::fs::write(&config, text).unwrap();
     let mut command = align_pro(home.path(), ["train"]);

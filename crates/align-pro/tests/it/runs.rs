@@ -8,50 +8,18 @@ use rollout::evaluate::Evaluation;
 use rollout::event::{Event, read_events};
 use rollout::journal::Journal;
 
-use crate::support::{align_pro, repository, run_with, told};
+use crate::support::{align_pro, run_with, tiny_config, tiny_target, told};
 
 const STEPS: u64 = 6;
 
 /// A configuration of a run that takes a second.
 pub(crate) fn config(folder: &Path) -> PathBuf {
-    let model = repository().join("crates/lm/testdata/models/llama");
-    let text = format!(
-        r#"
-seed = 3
-[prompter]
-model = "{model}"
-mode = "augment"
-max-tokens = 8
-instruction = "{{prompt}}"
-lora = {{ rank = 2, alpha = 4 }}
-[target.local]
-model = "{model}"
-max-tokens = 8
-[reward.length]
-unit = "characters"
-at-most = 3
-[data.constraints]
-train = 24
-held-out = 6
-types = ["punctuation:no_comma"]
-[method.rloo]
-lambda = 0.01
-group-size = 2
-[optimizer]
-learning-rate = 0.01
-[schedule]
-steps = {STEPS}
-prompts-per-step = 2
-checkpoint-every = 2
-[eval]
-best-of = 2
-rewrites = 1
-"#,
-        model = model.display()
+    let target = format!("{}\n[reward.length]\nunit = \"characters\"\nat-most = 3", tiny_target());
+    let rest = format!(
+        "[optimizer]\nlearning-rate = 0.01\n[schedule]\nsteps = {STEPS}\nprompts-per-step = 2\ncheckpoint-every = 2\n\
+         [eval]\nbest-of = 2\nrewrites = 1\n"
     );
-    let path = folder.join("tiny.toml");
-    std::fs::write(&path, text).unwrap();
-    path
+    tiny_config(folder, &target, &rest)
 }
 
 pub(crate) fn train(folder: &Path, config: &Path) -> Command {

@@ -37,6 +37,43 @@ pub(crate) fn told(output: &Output, home: &Path) -> String {
     format!("exit code {code}\n--- stdout\n{}--- stderr\n{}", stream(&output.stdout), stream(&output.stderr))
 }
 
+/// The random model of the tests.
+pub(crate) fn tiny_model() -> PathBuf {
+    repository().join("crates/lm/testdata/models/llama")
+}
+
+/// A configuration of a run that takes a second, in `folder`: with this target and these rewards, and what else is told.
+pub(crate) fn tiny_config(folder: &Path, target: &str, rest: &str) -> PathBuf {
+    let text = format!(
+        r#"
+seed = 3
+[prompter]
+model = "{model}"
+mode = "augment"
+max-tokens = 8
+instruction = "{{prompt}}"
+lora = {{ rank = 2, alpha = 4 }}
+{target}
+[data.constraints]
+train = 24
+held-out = 6
+types = ["punctuation:no_comma"]
+[method.rloo]
+lambda = 0.01
+group-size = 2
+{rest}"#,
+        model = tiny_model().display()
+    );
+    let path = folder.join("tiny.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// `[target.local]` of it.
+pub(crate) fn tiny_target() -> String {
+    format!("[target.local]\nmodel = \"{}\"\nmax-tokens = 8", tiny_model().display())
+}
+
 /// Run `arguments` in an empty home and tell everything.
 pub(crate) fn tell<const N: usize>(arguments: [&str; N]) -> String {
     let home = tempfile::tempdir().unwrap();

@@ -2,7 +2,6 @@
 
 use super::{BoundReport, Comparison, Form, FormName, Optimality, Validity};
 use crate::evaluate::MeanResult;
-use crate::headroom::told;
 
 pub(super) fn verdict(report: &BoundReport) -> Vec<String> {
     let main = report.main();
@@ -68,7 +67,7 @@ fn on_gap(report: &BoundReport, main: &Comparison) -> String {
         Some(_) => "estimated",
         None => "measured",
     };
-    let gap = format!("{measured} {}", told(main.gap));
+    let gap = format!("{measured} {}", main.gap.change());
     let lead = match main.gap.interval {
         [_, high] if high < 0.0 => " (below 0: the prompter does better, for fine-tuning is on a leash of its own)",
         _ => "",
@@ -117,7 +116,7 @@ fn on_premise(report: &BoundReport) -> String {
         "The theorem credits the best prompter with lambda KL; this one has {:.3}, and its reward less that is {} against the \
          untuned prompter's",
         -prompter.term.mean,
-        told(prompter.objective_gain)
+        prompter.objective_gain.change()
     );
     let end = match validity {
         Validity::Always | Validity::Shown => "so (1.4) holds for it as it stands.",
@@ -142,13 +141,13 @@ fn on_optimality(
         [_, high] if high < 0.0 => format!(
             "Training reached {} beyond what the untuned prompter's rewrites tell of (lambda log Z): it found rewrites that they \
              do not hold.{samples}",
-            told(MeanResult { mean: -gap.mean, interval: [-gap.interval[1], -gap.interval[0]] })
+            MeanResult { mean: -gap.mean, interval: [-gap.interval[1], -gap.interval[0]] }.change()
         ),
         _ => format!(
             "From the best prompter at lambda {} it is {} away (lambda KL to it, estimated), where the untuned one is {}.{samples}",
             report.lambda,
-            told(gap),
-            told(attainable)
+            gap.change(),
+            attainable.change()
         ),
     }
 }

@@ -91,6 +91,20 @@ pub struct MeanResult {
     pub interval: [f64; 2],
 }
 
+impl MeanResult {
+    /// As `0.120 [0.090, 0.150]`.
+    pub fn level(self) -> String {
+        let MeanResult { mean, interval: [low, high] } = self;
+        format!("{mean:.3} [{low:.3}, {high:.3}]")
+    }
+
+    /// As `+0.120 [+0.090, +0.150]`.
+    pub fn change(self) -> String {
+        let MeanResult { mean, interval: [low, high] } = self;
+        format!("{mean:+.3} [{low:+.3}, {high:+.3}]")
+    }
+}
+
 /// The three parts of a variance; they add up to it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VariancePartsResult {

@@ -82,12 +82,6 @@ impl<E: Engine> LearnedReward<E> {
 
     /// Every attribute's reward of some responses to a prompt each, in order. `[exchange][attribute]`
     pub fn attributes(&self, exchanges: &[(&Prompt, &str)]) -> Result<Vec<Vec<f64>>, Error> {
-        let values = self.values(exchanges)?;
-        Ok(values.into_iter().map(|values| self.card.centred(&values)).collect())
-    }
-
-    /// What the heads say to them, as it is. `[exchange][head]`
-    pub fn values(&self, exchanges: &[(&Prompt, &str)]) -> Result<Vec<Vec<f64>>, Error> {
         let mut found = Vec::with_capacity(exchanges.len());
         let (mut groups, mut n_tokens): (Vec<Group>, usize) = (Vec::new(), 0);
         for (index, &(prompt, response)) in exchanges.iter().enumerate() {
@@ -103,7 +97,8 @@ impl<E: Engine> LearnedReward<E> {
                 }
             }
             if n_tokens >= SCORED_AT_ONCE || index + 1 == exchanges.len() {
-                found.extend(sequence_values(&self.model, &groups, &self.adapter)?.into_iter().flatten());
+                let values = sequence_values(&self.model, &groups, &self.adapter)?;
+                found.extend(values.into_iter().flatten().map(|values| self.card.centred(&values)));
                 groups.clear();
                 n_tokens = 0;
             }

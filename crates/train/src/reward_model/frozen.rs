@@ -6,12 +6,11 @@
 //! where s is the standard deviation of each coordinate's difference. It is convex; full-batch AdamW from w = 0 goes down
 //! it for each ridge of a grid, and the w with the lowest loss on the validation pairs is kept.
 
-use lm::{AdamW, AdamWSettings, Engine, Group, Lora, LoraShape};
+use lm::{AdamW, AdamWSettings, Engine, Lora, LoraShape};
 use objective::{BradleyTerry, Sides, bradley_terry};
 use rollout::model::LocalModel;
-use rollout::reward::sequence_values;
 
-use super::{RewardPair, group, micro_batches};
+use super::{RewardPair, ends};
 use crate::{Error, Outcome};
 
 /// Strengths of regularisation that are tried.
@@ -78,20 +77,14 @@ fn differences<E: Engine>(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Difference>, Error> {
     let mut differences = Vec::with_capacity(pairs.len());
-    for batch in micro_batches(&pairs.iter().collect::<Vec<_>>(), limit) {
-        let groups: Vec<Group> = batch.iter().map(|pair| group(pair)).collect();
-        for (pair, states) in batch.iter().zip(sequence_values(model, &groups, identity)?) {
-            let &RewardPair { attribute, handicap, .. } = *pair;
-            let difference = |(chosen, rejected): (&f64, &f64)| (chosen - rejected) as f32;
-            let states = match states.as_slice() {
-                [chosen, rejected] => chosen.iter().zip(rejected).map(difference).collect(),
-                _ => Vec::new(),
-            };
-            differences.push(Difference { attribute, handicap, states });
-        }
-        *done += batch.len();
+    ends(model, identity, &pairs.iter().collect::<Vec<_>>(), limit, &mut |pair, [chosen, rejected]| {
+        let &RewardPair { attribute, handicap, .. } = pair;
+        let states = chosen.iter().zip(rejected).map(|(chosen, rejected)| (chosen - rejected) as f32).collect();
+        differences.push(Difference { attribute, handicap, states });
+        *done += 1;
         progress(*done);
-    }
+        Ok(())
+    })?;
     Ok(differences)
 }
 

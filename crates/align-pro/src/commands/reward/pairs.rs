@@ -45,6 +45,8 @@ pub(super) struct Split {
 /// A pair as tokens, with what is asked about its lengths.
 pub(super) struct Item {
     pub(super) pair: RewardPair,
+    /// What tells its conversation apart.
+    pub(super) key: String,
     /// log (tokens of the chosen response + 1) − log (those of the rejected one + 1), uncut.
     pub(super) log_longer: f64,
     /// Tokens of the chosen response − tokens of the rejected one, uncut.
@@ -97,7 +99,7 @@ impl Source {
 }
 
 /// What tells conversations apart: how they begin, since pairs about later turns of one conversation share that.
-pub(super) fn key(prompt: &Prompt) -> &str {
+fn key(prompt: &Prompt) -> &str {
     match prompt {
         Prompt::Text(text) => text,
         Prompt::Messages(messages) => {
@@ -120,6 +122,7 @@ pub(super) fn items(
         let [chosen, rejected] = [&pair.chosen, &pair.rejected].map(|response| model.n_tokens(response));
         let (chosen, rejected) = (chosen? as f64, rejected? as f64);
         Ok(Item {
+            key: key(&pair.prompt).to_owned(),
             log_longer: ((chosen + 1.0) / (rejected + 1.0)).ln(),
             longer_by: chosen - rejected,
             pair: RewardPair {

@@ -78,10 +78,5 @@ fn read_line(record: &Record) -> Result<Line, Fault> {
 }
 
 fn message(message: lm::Message) -> Message {
-    let role = match message.role {
-        lm::Role::System => "system",
-        lm::Role::User => "user",
-        lm::Role::Assistant => "assistant",
-    };
-    Message { role: role.to_owned(), content: message.content }
+    Message { role: message.role.name().to_owned(), content: message.content }
 }

@@ -1,25 +1,21 @@
 //! `reward train`: from preference pairs to a reward model that says how good it is.
 
 use std::path::Path;
-use std::rc::Rc;
 
 use anyhow::{Context, ensure};
 use indicatif::ProgressBar;
-use lm::{CpuEngine, Engine, PeftDetails, tape_bytes_per_token, write_atomically};
-use objective::BradleyTerry;
-use rollout::data::{Preference, Prompt, ReadOptions};
-use rollout::evaluate::MeanResult;
+use lm::{CpuEngine, Engine, Lora, PeftDetails, tape_bytes_per_token, write_atomically};
+use objective::{BradleyTerry, Sides};
+use rollout::data::{Preference, ReadOptions};
 use rollout::event::{Event, EventLog, EventSink, Metric};
 use rollout::model::LocalModel;
-use rollout::reward::{
-    Attribute, Backbone, CARD_VERSION, HeldOutPair, HeldOutResult, LearnedReward, Reading, RewardCard,
-};
+use rollout::reward::{Attribute, Backbone, CARD_VERSION, HeldOutPair, HeldOutResult, Reading, RewardCard};
 use serde::{Deserialize, Serialize};
 use train::options::{DecayName, LoraOptions, OptimizerOptions, ScheduleOptions};
 use train::reward_model::{self, RewardModelRun, RewardPair, frozen};
 use train::{Checkpoints, Outcome};
 
-use super::pairs::{Item, Shares, Source, Split, items, key};
+use super::pairs::{Item, Shares, Source, items};
 use crate::arguments::{BackboneFlag, RewardTrain};
 use crate::commands::Session;
 use crate::config::is_model_path;
@@ -36,6 +32,9 @@ const TAPE_BUDGET: usize = 1 << 30;
 
 /// Pairs of each attribute over whose responses the mean reward is taken.
 const CENTRE_PAIRS: usize = 64;
+
+/// Tokens after which no more pairs are measured together.
+const MEASURED_AT_ONCE: usize = 4096;
 
 const PLAN: &str = "plan.json";
 
@@ -60,13 +59,11 @@ struct Plan {
     max_bad_rows: usize,
 }
 
-/// The pairs of all attributes as tokens, and those held out as they are.
+/// The pairs of all attributes as tokens. `[attribute][pair]`
 struct Pairs {
-    /// `[attribute][pair]`
     train: Vec<Vec<Item>>,
     validation: Vec<Vec<Item>>,
     held_out: Vec<Vec<Item>>,
-    splits: Vec<Split>,
 }
 
 pub(super) fn run(arguments: &RewardTrain, session: &Session, output: &mut Output) -> anyhow::Result<()> {
@@ -81,7 +78,7 @@ pub(super) fn run(arguments: &RewardTrain, session: &Session, output: &mut Outpu
         begin(folder, &plan)?;
         let _lock = lock(folder)?;
         let outcome = train(&plan, folder, &model, &pairs)?;
-        conclude(&plan, folder, model, &pairs, outcome)?;
+        conclude(&plan, folder, &model, &pairs, &outcome)?;
     }
     let card = card(folder)?;
     if arguments.json {
@@ -186,7 +183,7 @@ fn check_reading(reading: Reading, context: usize) -> anyhow::Result<()> {
 
 fn pairs(plan: &Plan, model: &LocalModel<CpuEngine>) -> anyhow::Result<Pairs> {
     let options = ReadOptions { prompt_field: plan.prompt_field.clone(), max_bad_rows: plan.max_bad_rows };
-    let mut pairs = Pairs { train: Vec::new(), validation: Vec::new(), held_out: Vec::new(), splits: Vec::new() };
+    let mut pairs = Pairs { train: Vec::new(), validation: Vec::new(), held_out: Vec::new() };
     for (attribute, source) in plan.sources.iter().enumerate() {
         let split = source.split(&options, plan.shares)?;
         let items = |pairs: &[Preference]| items(pairs, attribute, plan.reading, model);
@@ -207,7 +204,6 @@ fn pairs(plan: &Plan, model: &LocalModel<CpuEngine>) -> anyhow::Result<Pairs> {
             split.validation.len(),
             split.held_out.len()
         ));
-        pairs.splits.push(split);
     }
     Ok(pairs)
 }
@@ -231,7 +227,7 @@ fn flat(items: &[Vec<Item>]) -> Vec<RewardPair> {
     items.iter().flatten().map(|item| item.pair.clone()).collect()
 }
 
-fn train(plan: &Plan, folder: &Path, model: &Rc<LocalModel<CpuEngine>>, pairs: &Pairs) -> anyhow::Result<Outcome> {
+fn train(plan: &Plan, folder: &Path, model: &LocalModel<CpuEngine>, pairs: &Pairs) -> anyhow::Result<Outcome> {
     let (training, validation) = (flat(&pairs.train), flat(&pairs.validation));
     let limit = {
         let engine = model.engine();
@@ -312,9 +308,9 @@ impl EventSink for Steps {
 fn conclude(
     plan: &Plan,
     folder: &Path,
-    model: Rc<LocalModel<CpuEngine>>,
+    model: &LocalModel<CpuEngine>,
     pairs: &Pairs,
-    outcome: Outcome,
+    outcome: &Outcome,
 ) -> anyhow::Result<()> {
     let mut card = RewardCard {
         version: CARD_VERSION,
@@ -326,57 +322,44 @@ fn conclude(
         steps: outcome.kept_step,
         attributes: Vec::new(),
     };
-    let architecture = model.engine().architecture().clone();
-    let learned = LearnedReward::new(model, outcome.adapter.clone(), card.clone(), 0);
-    for (index, (source, split)) in plan.sources.iter().zip(&pairs.splits).enumerate() {
-        let sample = &split.train[..split.train.len().min(CENTRE_PAIRS)];
-        let rewards = rewards(&learned, sample, index, "centring")?;
-        let sum: f64 = rewards.iter().map(|(chosen, rejected)| chosen + rejected).sum();
-        let center = sum / (2 * rewards.len()) as f64;
-        let measured = self::rewards(&learned, &split.held_out, index, "measuring")?;
-        let held_out = split.held_out.iter().zip(&pairs.held_out[index]).zip(measured);
-        let held_out: Vec<HeldOutPair> = held_out
-            .map(|((pair, item), (chosen, rejected))| HeldOutPair {
-                prompt: key(&pair.prompt).to_owned(),
-                margin: chosen - rejected,
-                longer_by: item.longer_by,
-            })
-            .collect();
+    let adapter = &outcome.adapter;
+    for (index, source) in plan.sources.iter().enumerate() {
+        let (train, held_out) = (&pairs.train[index], &pairs.held_out[index]);
+        let sample = rewards(model, adapter, &train[..train.len().min(CENTRE_PAIRS)], "centring")?;
+        let sum: f64 = sample.iter().map(|rewards| rewards.chosen + rewards.rejected).sum();
+        let measured = rewards(model, adapter, held_out, "measuring")?;
+        let seen = |(item, rewards): (&Item, Sides)| HeldOutPair {
+            prompt: item.key.clone(),
+            margin: rewards.margin(),
+            longer_by: item.longer_by,
+        };
+        let seen: Vec<HeldOutPair> = held_out.iter().zip(measured).map(seen).collect();
         let sign = |item: &Item| f64::from(i8::from(item.longer_by > 0.0) - i8::from(item.longer_by < 0.0));
-        let longer = pairs.train[index].iter().map(sign).sum::<f64>();
+        let longer = train.iter().map(sign).sum::<f64>();
         card.attributes.push(Attribute {
             name: source.name.clone(),
             data: source.file.display().to_string(),
-            n_train: split.train.len(),
-            n_validation: split.validation.len(),
-            center,
-            held_out: HeldOutResult::of(&held_out, longer >= 0.0)?,
+            n_train: train.len(),
+            n_validation: pairs.validation[index].len(),
+            center: sum / (2 * sample.len()) as f64,
+            held_out: HeldOutResult::of(&seen, longer >= 0.0)?,
         });
     }
     let details = PeftDetails { base_model: Some(plan.model.clone()), ..PeftDetails::default() };
-    outcome.adapter.save_peft(folder, &architecture, &details)?;
+    adapter.save_peft(folder, model.engine().architecture(), &details)?;
     Ok(write_atomically(&folder.join(CARD), &serde_json::to_vec_pretty(&card)?)?)
 }
 
-/// One attribute's rewards of pairs, chosen and rejected.
-fn rewards(
-    learned: &LearnedReward<CpuEngine>,
-    pairs: &[Preference],
-    attribute: usize,
-    what: &str,
-) -> anyhow::Result<Vec<(f64, f64)>> {
-    let bar = progress::count(what, pairs.len() as u64);
+/// The rewards of pairs by their own heads.
+fn rewards(model: &LocalModel<CpuEngine>, adapter: &Lora, items: &[Item], what: &str) -> anyhow::Result<Vec<Sides>> {
+    let bar = progress::count(what, items.len() as u64);
+    let pairs: Vec<&RewardPair> = items.iter().map(|item| &item.pair).collect();
     let mut found = Vec::with_capacity(pairs.len());
-    for batch in pairs.chunks(16) {
-        let both =
-            |pair: &'_ Preference| [pair.chosen.clone(), pair.rejected.clone()].map(|text| (pair.prompt.clone(), text));
-        let exchanges: Vec<(Prompt, String)> = batch.iter().flat_map(both).collect();
-        let exchanges: Vec<(&Prompt, &str)> =
-            exchanges.iter().map(|(prompt, response)| (prompt, response.as_str())).collect();
-        let rewards = learned.values(&exchanges)?;
-        found.extend(rewards.chunks_exact(2).map(|pair| (pair[0][attribute], pair[1][attribute])));
-        bar.inc(batch.len() as u64);
-    }
+    reward_model::ends(model, adapter, &pairs, MEASURED_AT_ONCE, &mut |pair, [chosen, rejected]| {
+        found.push(Sides::new(chosen[pair.attribute], rejected[pair.attribute]));
+        bar.inc(1);
+        Ok(())
+    })?;
     bar.finish_and_clear();
     Ok(found)
 }
@@ -387,14 +370,13 @@ fn tell(card: &RewardCard) -> Vec<String> {
         "{:<14} {:>8} {:>8}  {:<24}  {:<24}  {:<24} {:>8} {:>8}",
         "attribute", "trained", "held out", "accuracy", "length alone", "difference", "log loss", "cal. err"
     )];
-    let told = |mean: MeanResult| format!("{:.3} [{:.3}, {:.3}]", mean.mean, mean.interval[0], mean.interval[1]);
     for Attribute { name, n_train, held_out, .. } in &card.attributes {
         lines.push(format!(
             "{name:<14} {n_train:>8} {:>8}  {:<24}  {:<24}  {:<24} {:>8.3} {:>8.3}",
             held_out.n_pairs,
-            told(held_out.accuracy),
-            told(held_out.length_accuracy),
-            told(held_out.over_length),
+            held_out.accuracy.level(),
+            held_out.length_accuracy.level(),
+            held_out.over_length.level(),
             held_out.log_loss,
             held_out.calibration_error
         ));

@@ -12,11 +12,12 @@ use crate::packed_rows::MAX_BLOCK;
 use crate::product::{Call, LowRank};
 use crate::{Isa, PANEL};
 
-/// Columns that a strip keeps sums for: half a panel, three AVX2 vectors.
-const LANES: usize = PANEL / 2;
+/// The most rows of a strip of f32, and its lanes: 3 × 3 AVX2 vectors of sums. A fourth row would leave no register for
+/// the operands, and the sums would go through memory.
+const F32: (usize, usize) = (3, PANEL / 2);
 
-/// The most rows of a strip: 4 × 3 AVX2 vectors of sums.
-const STRIP: usize = 4;
+/// The same of narrower numbers, which take registers to be widened: 5 × 2 vectors of sums.
+const NARROW: (usize, usize) = (5, PANEL / 3);
 
 /// Words of a panel along the inputs, all of its lanes 18 KiB, that stay in the first-level cache while the strips of a
 /// block read them one after the other.
@@ -27,57 +28,60 @@ const CHUNK: usize = 96;
 /// # Safety
 /// No other thread may work on the same tile, and the machine must have `isa`.
 pub(crate) unsafe fn tile(call: &Call<'_>, block: usize, panel: usize, isa: Isa) {
+    let tile = Tile { call, block, panel };
     #[cfg(target_arch = "x86_64")]
     if isa >= Isa::Avx2 {
         // SAFETY: the machine has AVX2 and FMA; the caller keeps others away from the tile.
-        return unsafe { tile_avx2(call, block, panel) };
+        return unsafe { tile.compute_avx2() };
     }
     debug_assert_eq!(isa, Isa::Portable);
     // SAFETY: the caller keeps others away from the tile.
-    unsafe { tile_lanes::<false>(call, block, panel) }
+    unsafe { tile.compute::<false>(add_bytes) }
 }
 
-/// # Safety
-/// As [`tile`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn tile_avx2(call: &Call<'_>, block: usize, panel: usize) {
-    // SAFETY: the caller keeps others away from the tile.
-    unsafe { tile_lanes::<true>(call, block, panel) }
-}
-
-/// # Safety
-/// No other thread may work on the same tile.
+/// `sums += x · w`, one product a lane.
 #[inline(always)]
-unsafe fn tile_lanes<const FUSED: bool>(call: &Call<'_>, block: usize, panel: usize) {
-    let tile = Tile { call, block, panel };
-    // SAFETY: passed on to the caller.
-    match call.x.precision() {
-        Precision::F32 => unsafe {
-            let sums = tile.sums(|sums: &mut Lanes<f32>, x, w| {
-                fused_add::<FUSED>(sums, f32::from_bits(x), &w.map(f32::from_bits));
-            });
-            tile.finish::<FUSED>(sums);
-        },
-        Precision::Bf16 => unsafe {
-            let sums = tile.sums(|sums: &mut Lanes<f32>, x, w| {
-                let [x_low, x_high] = bf16_numbers(x);
-                fused_add::<FUSED>(sums, x_low, &w.map(|w| bf16_numbers(w)[0]));
-                fused_add::<FUSED>(sums, x_high, &w.map(|w| bf16_numbers(w)[1]));
-            });
-            tile.finish::<FUSED>(sums);
-        },
-        Precision::Int8 => unsafe {
-            let sums = tile.sums(|sums: &mut Lanes<i32>, x, w| {
-                for byte in 0..4 {
-                    let x = i32::from(x.to_le_bytes()[byte]);
-                    for (sum, w) in sums.iter_mut().zip(w) {
-                        *sum += x * i32::from(w.to_le_bytes()[byte] as i8);
-                    }
-                }
-            });
-            tile.finish::<FUSED>(tile.scaled(&sums));
-        },
+fn add_f32<const FUSED: bool, const LANES: usize>(sums: &mut [f32; LANES], x: u32, w: &[u32; LANES]) {
+    fused_add::<FUSED, LANES>(sums, f32::from_bits(x), &w.map(f32::from_bits));
+}
+
+/// `sums += x · w`, two products of bf16 a lane.
+#[inline(always)]
+fn add_bf16<const FUSED: bool, const LANES: usize>(sums: &mut [f32; LANES], x: u32, w: &[u32; LANES]) {
+    let [low, high] = bf16_numbers(x);
+    fused_add::<FUSED, LANES>(sums, low, &w.map(|w| bf16_numbers(w)[0]));
+    fused_add::<FUSED, LANES>(sums, high, &w.map(|w| bf16_numbers(w)[1]));
+}
+
+/// `sums += x · w`, four products of bytes a lane.
+#[inline(always)]
+fn add_bytes<const LANES: usize>(sums: &mut [i32; LANES], x: u32, w: &[u32; LANES]) {
+    for byte in 0..4 {
+        let x = i32::from(x.to_le_bytes()[byte]);
+        for (sum, w) in sums.iter_mut().zip(w) {
+            // No more than an i32 holds (`weight::MAX_INT8_INPUTS`); a check would keep the loop from being vectorised.
+            *sum = sum.wrapping_add(x.wrapping_mul(i32::from(w.to_le_bytes()[byte] as i8)));
+        }
+    }
+}
+
+/// [`add_bytes`] by two products of 16-bit pairs, of the bytes at even and at odd places.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add_bytes_avx2<const LANES: usize>(sums: &mut [i32; LANES], x: u32, w: &[u32; LANES]) {
+    use std::arch::x86_64::*;
+
+    let x = _mm256_set1_epi32(x.cast_signed());
+    let x = [_mm256_and_si256(x, _mm256_set1_epi16(0xff)), _mm256_srli_epi16::<8>(x)];
+    let (sums, w) = (sums.as_chunks_mut::<8>().0, w.as_chunks::<8>().0);
+    for (sums, w) in sums.iter_mut().zip(w) {
+        // SAFETY: both pointers are those of whole vectors.
+        let (sum, w) = unsafe { (_mm256_loadu_si256(sums.as_ptr().cast()), _mm256_loadu_si256(w.as_ptr().cast())) };
+        let w = [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(w)), _mm256_srai_epi16::<8>(w)];
+        let products = _mm256_add_epi32(_mm256_madd_epi16(x[0], w[0]), _mm256_madd_epi16(x[1], w[1]));
+        // SAFETY: as above.
+        unsafe { _mm256_storeu_si256(sums.as_mut_ptr().cast(), _mm256_add_epi32(sum, products)) };
     }
 }
 
@@ -88,39 +92,80 @@ struct Tile<'a> {
     panel: usize,
 }
 
-type Lanes<T> = [T; LANES];
-
-/// The sums of a tile. `[half of the panel][row]`
-type Sums<T> = [[Lanes<T>; MAX_BLOCK]; 2];
+/// The sums of a tile. `[row][lane]`
+type Sums<T> = [[T; PANEL]; MAX_BLOCK];
 
 /// Rows of a block that are computed together: as even as can be, for a strip of one row waits for its own sums.
 #[inline(always)]
-fn strips(height: usize) -> impl Iterator<Item = Range<usize>> {
-    let rows = height.div_ceil(height.div_ceil(STRIP).max(1)).max(1);
+fn strips(height: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let rows = height.div_ceil(height.div_ceil(most).max(1)).max(1);
     (0..height).step_by(rows).map(move |first| first..height.min(first + rows))
 }
 
 impl Tile<'_> {
-    /// The sums of products: `step` adds those of one word.
+    /// # Safety
+    /// As [`tile`].
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn compute_avx2(&self) {
+        // SAFETY: the caller keeps others away from the tile.
+        unsafe { self.compute::<true>(|sums, x, w| add_bytes_avx2(sums, x, w)) }
+    }
+
+    /// Computes the tile, with `add_bytes` for sums of 8-bit products.
+    ///
+    /// # Safety
+    /// No other thread may work on the same tile.
     #[inline(always)]
-    fn sums<T: Default + Copy>(&self, step: impl Fn(&mut Lanes<T>, u32, &Lanes<u32>) + Copy) -> Sums<T> {
+    unsafe fn compute<const FUSED: bool>(
+        &self,
+        add_bytes: impl Fn(&mut [i32; NARROW.1], u32, &[u32; NARROW.1]) + Copy,
+    ) {
+        let sums = match self.call.x.precision() {
+            Precision::F32 => self.sums::<f32, { F32.0 }, { F32.1 }>(add_f32::<FUSED, _>),
+            Precision::Bf16 => self.sums::<f32, { NARROW.0 }, { NARROW.1 }>(add_bf16::<FUSED, _>),
+            Precision::Int8 => self.scaled(&self.sums::<i32, { NARROW.0 }, { NARROW.1 }>(add_bytes)),
+        };
+        // SAFETY: passed on to the caller.
+        unsafe { self.finish::<FUSED>(sums) };
+    }
+
+    /// The sums of products: `step` adds those of one word to the sums of one row.
+    #[inline(always)]
+    fn sums<T: Default + Copy, const ROWS: usize, const LANES: usize>(
+        &self,
+        step: impl Fn(&mut [T; LANES], u32, &[u32; LANES]) + Copy,
+    ) -> Sums<T> {
         let (height, x) = self.call.x.block(self.block);
         let weights = self.call.weight.words_from(self.panel);
-        let mut sums = [[[T::default(); LANES]; MAX_BLOCK]; 2];
+        let mut sums = [[T::default(); PANEL]; MAX_BLOCK];
         for (x, w) in x.chunks(CHUNK * height).zip(weights.chunks(CHUNK * PANEL)) {
-            for (half, sums) in sums.iter_mut().enumerate() {
-                for rows in strips(height) {
-                    let strip = Strip { x, w, height, half, first: rows.start };
+            for part in 0..PANEL / LANES {
+                for rows in strips(height, ROWS) {
+                    let strip = Strip { x, w, height, part, first: rows.start };
                     match rows.len() {
-                        1 => strip.add::<T, 1>(&mut sums[rows], step),
-                        2 => strip.add::<T, 2>(&mut sums[rows], step),
-                        3 => strip.add::<T, 3>(&mut sums[rows], step),
-                        _ => strip.add::<T, STRIP>(&mut sums[rows], step),
+                        1 => strip.add::<T, 1, LANES>(&mut sums[rows], step),
+                        2 => strip.add::<T, 2, LANES>(&mut sums[rows], step),
+                        3 => strip.add::<T, 3, LANES>(&mut sums[rows], step),
+                        4 => strip.add::<T, 4, LANES>(&mut sums[rows], step),
+                        _ => strip.add::<T, 5, LANES>(&mut sums[rows], step),
                     }
                 }
             }
         }
         sums
+    }
+
+    /// Sums of 8-bit products as the numbers they stand for.
+    #[inline(always)]
+    fn scaled(&self, sums: &Sums<i32>) -> Sums<f32> {
+        let row_scales = self.call.x.block_scales(self.block);
+        let (scales, offsets) = self.call.weight.quantisation_from(self.panel);
+        let mut scaled = [[0.0; PANEL]; MAX_BLOCK];
+        for ((scaled, sums), row_scale) in scaled.iter_mut().zip(sums).zip(row_scales) {
+            *scaled = std::array::from_fn(|lane| (sums[lane] - offsets[lane]) as f32 * (scales[lane] * row_scale));
+        }
+        scaled
     }
 
     /// Adds what follows the sums, and stores them.
@@ -130,39 +175,20 @@ impl Tile<'_> {
     #[inline(always)]
     unsafe fn finish<const FUSED: bool>(&self, mut sums: Sums<f32>) {
         let (height, _) = self.call.x.block(self.block);
-        for (half, sums) in sums.iter_mut().enumerate() {
-            let sums = &mut sums[..height];
-            if let Some(low_rank) = &self.call.epilogue.low_rank {
-                self.add_low_rank::<FUSED>(low_rank, half, sums);
-            }
-            // SAFETY: passed on to the caller.
-            unsafe { self.store(half, sums) };
+        let sums = &mut sums[..height];
+        if let Some(low_rank) = &self.call.epilogue.low_rank {
+            self.add_low_rank::<FUSED>(low_rank, sums);
         }
-    }
-
-    /// Sums of 8-bit products as the numbers they stand for.
-    #[inline(always)]
-    fn scaled(&self, sums: &Sums<i32>) -> Sums<f32> {
-        let row_scales = self.call.x.block_scales(self.block);
-        let (scales, offsets) = self.call.weight.quantisation_from(self.panel);
-        let mut scaled = [[[0.0; LANES]; MAX_BLOCK]; 2];
-        for half in 0..2 {
-            let (scales, offsets) = (lanes(scales, half), lanes(offsets, half));
-            for (row, row_scale) in row_scales.iter().enumerate() {
-                scaled[half][row] = std::array::from_fn(|lane| {
-                    (sums[half][row][lane] - offsets[lane]) as f32 * (scales[lane] * row_scale)
-                });
-            }
-        }
-        scaled
+        // SAFETY: passed on to the caller.
+        unsafe { self.store(sums) };
     }
 
     #[inline(always)]
-    fn add_low_rank<const FUSED: bool>(&self, low_rank: &LowRank<'_>, half: usize, sums: &mut [Lanes<f32>]) {
-        let b = low_rank.b.words_from(self.panel);
+    fn add_low_rank<const FUSED: bool>(&self, low_rank: &LowRank<'_>, sums: &mut [[f32; PANEL]]) {
+        let b = low_rank.b.words_from(self.panel).as_chunks::<PANEL>().0;
         for (row, sums) in sums.iter_mut().enumerate() {
-            for (&u, b) in low_rank.u.row(self.row(row)).iter().zip(b.chunks_exact(PANEL)) {
-                fused_add::<FUSED>(sums, u, &lanes(b, half).map(f32::from_bits));
+            for (&u, b) in low_rank.u.row(self.row(row)).iter().zip(b) {
+                fused_add::<FUSED, _>(sums, u, &b.map(f32::from_bits));
             }
         }
     }
@@ -170,13 +196,10 @@ impl Tile<'_> {
     /// # Safety
     /// No other thread may work on the same tile.
     #[inline(always)]
-    unsafe fn store(&self, half: usize, sums: &[Lanes<f32>]) {
+    unsafe fn store(&self, sums: &[[f32; PANEL]]) {
         let outputs = self.call.weight.outputs();
-        let first = self.panel * PANEL + half * LANES;
-        let width = outputs.saturating_sub(first).min(LANES);
-        if width == 0 {
-            return;
-        }
+        let first = self.panel * PANEL;
+        let width = outputs.saturating_sub(first).min(PANEL);
         for (row, sums) in sums.iter().enumerate() {
             // SAFETY: the tile's rows and columns are this thread's.
             let out = unsafe { self.call.out.part(self.row(row) * outputs + first, width) };
@@ -193,40 +216,39 @@ impl Tile<'_> {
     }
 }
 
-/// Some rows of a block, from `first` on, by half a panel, along one chunk of the inputs.
+/// Some rows of a block, from `first` on, by a part of a panel's lanes, along one chunk of the inputs.
 struct Strip<'a> {
     x: &'a [u32],
     w: &'a [u32],
     height: usize,
-    half: usize,
+    part: usize,
     first: usize,
 }
 
 impl Strip<'_> {
     /// Goes on with the sums of `ROWS` rows, which stay in registers.
     #[inline(always)]
-    fn add<T: Copy, const ROWS: usize>(&self, sums: &mut [Lanes<T>], step: impl Fn(&mut Lanes<T>, u32, &Lanes<u32>)) {
-        let mut kept: [Lanes<T>; ROWS] = std::array::from_fn(|row| sums[row]);
-        for (x, w) in self.x.chunks_exact(self.height).zip(self.w.chunks_exact(PANEL)) {
-            let (x, w) = (&x[self.first..][..ROWS], lanes(w, self.half));
+    fn add<T: Default + Copy, const ROWS: usize, const LANES: usize>(
+        &self,
+        sums: &mut [[T; PANEL]],
+        step: impl Fn(&mut [T; LANES], u32, &[u32; LANES]),
+    ) {
+        let mut kept: [[T; LANES]; ROWS] = std::array::from_fn(|row| sums[row].as_chunks().0[self.part]);
+        for (x, w) in self.x.chunks_exact(self.height).zip(self.w.as_chunks::<PANEL>().0) {
+            let (x, w) = (&x[self.first..][..ROWS], &w.as_chunks().0[self.part]);
             for (kept, &x) in kept.iter_mut().zip(x) {
                 step(kept, x, w);
             }
         }
-        sums.copy_from_slice(&kept);
+        for (sums, kept) in sums.iter_mut().zip(kept) {
+            sums.as_chunks_mut().0[self.part] = kept;
+        }
     }
-}
-
-/// Half of the lanes of a panel's group.
-#[inline(always)]
-fn lanes<T>(panel: &[T], half: usize) -> &Lanes<T> {
-    let (halves, _) = panel.as_chunks();
-    &halves[half]
 }
 
 /// `sums += x · w`, rounded once where that is one instruction; elsewhere it would be a library call.
 #[inline(always)]
-fn fused_add<const FUSED: bool>(sums: &mut Lanes<f32>, x: f32, w: &Lanes<f32>) {
+fn fused_add<const FUSED: bool, const LANES: usize>(sums: &mut [f32; LANES], x: f32, w: &[f32; LANES]) {
     for (sum, w) in sums.iter_mut().zip(w) {
         *sum = if FUSED { x.mul_add(*w, *sum) } else { *sum + x * w };
     }

@@ -6,8 +6,11 @@ use super::facts::{Arm, Facts, TRAINED};
 use super::format;
 use super::html::Html;
 use super::page::{Head, Key, Section, columns, figure, prose, table};
-use super::plot::{Axis, Chart, Direction, HALF, Size};
-use crate::evaluate::{ArmResult, Evaluation, WinRateResult};
+use super::plot::{Axis, Chart, Direction, HALF, Size, WIDE};
+use crate::evaluate::{ArmResult, EvaluatedPrompt, Evaluation, WinRateResult};
+
+/// Bins of a distribution of rewards.
+const BINS: usize = 20;
 
 pub(crate) fn section(facts: &Facts<'_>) -> Option<Section> {
     let draw = |evaluation: &Evaluation| {
@@ -18,6 +21,7 @@ pub(crate) fn section(facts: &Facts<'_>) -> Option<Section> {
                 variance(html, facts);
                 variance_table(html, facts);
             });
+            distribution(html, facts);
             rails(html, facts);
         })
     };
@@ -51,6 +55,51 @@ fn rewards(html: &mut Html, facts: &Facts<'_>) {
     }
     let caption = "Held-out prompts; bars are 95 % intervals of the mean.";
     figure(html, "Reward by arm", caption, &[], chart.finish("Mean held-out reward of each arm with its interval"));
+}
+
+/// The rewards of an arm's single responses.
+fn rewards_of(facts: &Facts<'_>, arm: &str) -> Vec<f64> {
+    let rewards = |prompt: &EvaluatedPrompt| -> Vec<f64> {
+        prompt.rewrites.iter().flat_map(|rewrite| &rewrite.responses).map(|response| response.reward).collect()
+    };
+    let prompts = facts.prompts.values().filter_map(|arms| arms.get(arm));
+    prompts.flat_map(|prompt| rewards(prompt)).filter(|reward| reward.is_finite()).collect()
+}
+
+/// A histogram of the rewards of single responses, the arms' bars side by side in each bin.
+fn distribution(html: &mut Html, facts: &Facts<'_>) {
+    let arms: Vec<_> = facts.arms.iter().map(|arm| (arm, rewards_of(facts, &arm.name))).collect();
+    let arms: Vec<_> = arms.into_iter().filter(|(_, rewards)| !rewards.is_empty()).collect();
+    let all = || arms.iter().flat_map(|(_, rewards)| rewards).copied();
+    let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
+    let width = (high - low) / BINS as f64;
+    // Nothing to see where all rewards are one, or none is there; a span that overflows has no bins.
+    if !(width.is_finite() && width > 0.0) {
+        return;
+    }
+    let bin = |reward: f64| (((reward - low) / width) as usize).min(BINS - 1);
+    let shares = |rewards: &[f64]| {
+        let mut shares = [0.0; BINS];
+        rewards.iter().for_each(|&reward| shares[bin(reward)] += 1.0 / rewards.len() as f64);
+        shares
+    };
+    let shares: Vec<_> = arms.iter().map(|(arm, rewards)| (*arm, shares(rewards))).collect();
+    let heights = shares.iter().flat_map(|(_, shares)| *shares).map(|share| 100.0 * share).chain([0.0]);
+    let mut chart = Chart::new(WIDE, Axis::linear("reward", [low, high]), Axis::linear("% of responses", heights));
+    let bar = 0.9 * width / shares.len() as f64;
+    for at in 0..BINS {
+        let from = low + at as f64 * width;
+        for (place, (arm, shares)) in shares.iter().enumerate().filter(|(_, (_, shares))| shares[at] > 0.0) {
+            let left = from + 0.05 * width + place as f64 * bar;
+            let bounds = format::interval([from, from + width], facts.decimals);
+            let title = format!("{}: {} of responses in {bounds}", arm.name, format::percent(shares[at]));
+            chart.bar(arm.class, [left, left + bar], [0.0, 100.0 * shares[at]], &title);
+        }
+    }
+    let legend: Vec<Key> = shares.iter().map(|(arm, _)| Key::area(arm.class, &arm.name)).collect();
+    let caption = "Single responses. A mean can rise because many answers get a little better, or a few get right.";
+    let plot = chart.finish("Share of responses by reward for each arm");
+    figure(html, "Distribution of rewards", caption, &legend, plot);
 }
 
 fn wins(html: &mut Html, facts: &Facts<'_>, evaluation: &Evaluation) {

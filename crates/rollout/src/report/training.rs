@@ -32,6 +32,7 @@ pub(crate) fn section(facts: &Facts<'_>) -> Option<Section> {
             );
             lengths(html, facts);
         });
+        reward_against_divergence(html, facts);
         time(html, facts);
         other_metrics(html, facts);
     };
@@ -130,6 +131,31 @@ fn metric(html: &mut Html, facts: &Facts<'_>, metric: Metric, title: &str, capti
     chart.line("c2", &points);
     strips(&mut chart, &points, title);
     figure(html, title, caption, &[], chart.finish(&format!("{title} per training step")));
+}
+
+/// What reward each nat of divergence bought: one dot a step, and the way that training took.
+fn reward_against_divergence(html: &mut Html, facts: &Facts<'_>) {
+    let (kl, reward) = (binned(&facts.metric(Metric::Kl)), binned(&facts.metric(Metric::Reward)));
+    let window = (kl.len() / 8).max(1) | 1;
+    let path = |kl: &[(f64, f64)], reward: &[(f64, f64)]| -> Vec<(f64, f64)> {
+        kl.iter().zip(reward).map(|(kl, reward)| (kl.1, reward.1)).collect()
+    };
+    let points = path(&kl, &reward);
+    if points.iter().all(|(kl, reward)| !kl.is_finite() || !reward.is_finite()) {
+        return;
+    }
+    let x = Axis::linear("KL (nats a rewrite)", points.iter().map(|point| point.0).chain([0.0]));
+    let mut chart = Chart::new(WIDE, x, Axis::linear("reward", points.iter().map(|point| point.1)));
+    for (&(step, _), &(kl, reward)) in kl.iter().zip(&points) {
+        let [step, kl_text] = [format::fixed(step, 0), format::significant(kl)];
+        let title = format!("step {step}: reward {} at {kl_text} nats", format::significant(reward));
+        chart.dot("c2 pale", Shape::Circle, (kl, reward), &title);
+    }
+    chart.line("c2", &path(&smoothed(&kl, window), &smoothed(&reward, window)));
+    let legend = [Key::dot("c2", Shape::Circle, "step"), Key::line("c2", "way of the smoothed means")];
+    let caption = "Training prompts. Where the way goes right and no longer up, divergence buys no more reward.";
+    let plot = chart.finish("Reward against divergence from the reference, step by step");
+    figure(html, "Reward against divergence", caption, &legend, plot);
 }
 
 fn lengths(html: &mut Html, facts: &Facts<'_>) {

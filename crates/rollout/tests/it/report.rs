@@ -135,7 +135,16 @@ fn a_whole_run_has_every_section() {
     for id in ["verdict", "training", "arms", "parts", "prompts", "examples", "rollouts", "warnings", "record"] {
         assert_eq!(html.matches(&format!("<section id=\"{id}\"")).count(), 1, "{id}");
     }
-    for text in ["Reward by arm", "Gain over naive", "Gain over ref", "best-of-4", "oracle", "group-size = 4"] {
+    for text in [
+        "Reward by arm",
+        "Distribution of rewards",
+        "Reward against divergence",
+        "Gain over naive",
+        "Gain over ref",
+        "best-of-4",
+        "oracle",
+        "group-size = 4",
+    ] {
         assert!(html.contains(text), "{text}");
     }
     assert!(html.contains("No update was made in steps 31."));

@@ -196,17 +196,21 @@ impl Tile<'_> {
     /// # Safety
     /// No other thread may work on the same tile.
     #[inline(always)]
-    unsafe fn store(&self, sums: &[[f32; PANEL]]) {
+    unsafe fn store(&self, sums: &mut [[f32; PANEL]]) {
         let outputs = self.call.weight.outputs();
         let first = self.panel * PANEL;
         let width = outputs.saturating_sub(first).min(PANEL);
-        for (row, sums) in sums.iter().enumerate() {
+        for (row, sums) in sums.iter_mut().enumerate() {
             // SAFETY: the tile's rows and columns are this thread's.
             let out = unsafe { self.call.out.part(self.row(row) * outputs + first, width) };
-            for (lane, (out, &sum)) in out.iter_mut().zip(sums).enumerate() {
-                let sum = self.call.epilogue.bias.map_or(sum, |bias| sum + bias[first + lane]);
-                *out = if self.call.epilogue.accumulate { sum + *out } else { sum };
+            // One loop for each, for a loop that asks which it is would go number by number.
+            if let Some(bias) = self.call.epilogue.bias {
+                sums.iter_mut().zip(&bias[first..]).for_each(|(sum, bias)| *sum += bias);
             }
+            if self.call.epilogue.accumulate {
+                sums.iter_mut().zip(&*out).for_each(|(sum, out)| *sum += out);
+            }
+            out.copy_from_slice(&sums[..width]);
         }
     }
 

@@ -46,6 +46,9 @@ impl Document {
         let (last, parents) = keys.split_last().ok_or_else(shape)?;
         let mut table = &mut self.table;
         for (level, parent) in parents.iter().enumerate() {
+            if !table.contains_key(parent) {
+                self.places.insert(keys[..=level].to_vec(), Place::Set);
+            }
             table = match table.entry(parent).or_insert_with(|| Value::Table(Table::new())) {
                 Value::Table(inner) => inner,
                 other => {

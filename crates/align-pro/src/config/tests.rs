@@ -316,6 +316,7 @@ fn flags_are_toml_or_plain_words() {
     assert_eq!((plan.prompter.lora.targets, plan.seed), (vec!["q_proj".to_owned()], 2));
     assert_eq!(refused("seed"), "flag `--set`: expected KEY=VALUE, found `seed`");
     assert_eq!(refused(".seed=1"), "flag `--set`: expected KEY=VALUE, found `.seed=1`");
+    assert_eq!(refused("metod.rloo.lambda=1"), "flag `--set`, `metod`: unknown key");
     assert_eq!(refused("seed.a=1"), "flag `--set`, `seed`: expected a table, found 7");
     assert!(refused("seed=[1").starts_with("flag `--set`, `seed`: not a value: "));
     // A value is one value, whatever stands on its further lines.

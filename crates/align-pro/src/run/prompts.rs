@@ -34,11 +34,13 @@ pub(crate) fn load(plan: &Plan) -> anyhow::Result<Prompts> {
         (train, held_out) => {
             let train = match train {
                 TrainPrompts::File(file) => read(file, plan)?,
-                TrainPrompts::Constraints { n, types } => make(*n, types, SynthSplit::Train, plan.seed)?,
+                TrainPrompts::Constraints { n, types } => make(plan, *n, types, SynthSplit::Train, plan.seed)?,
             };
             let held_out = match held_out {
                 HeldOutPrompts::File(file) => read(file, plan)?,
-                HeldOutPrompts::Constraints { n, types } => make(*n, types, SynthSplit::UnseenTasks, HELD_OUT_SEED)?,
+                HeldOutPrompts::Constraints { n, types } => {
+                    make(plan, *n, types, SynthSplit::UnseenTasks, HELD_OUT_SEED)?
+                }
                 HeldOutPrompts::Share(_) => Vec::new(),
             };
             (without(train, &held_out), held_out)
@@ -55,7 +57,6 @@ pub(crate) fn load(plan: &Plan) -> anyhow::Result<Prompts> {
     if plan.schedule.validate_every > 0 && validation.is_empty() {
         return Err(Failure::NoPrompts { purpose: "validate on" }.into());
     }
-    check(plan, [&train, &validation, &held_out].into_iter().flatten())?;
     Ok(Prompts { train, validation, held_out })
 }
 
@@ -69,22 +70,22 @@ pub(crate) fn held_out(file: Option<&Path>, plan: &Plan, most: usize) -> anyhow:
     if records.is_empty() {
         return Err(Failure::NoPrompts { purpose: "evaluate on" }.into());
     }
-    check(plan, &records)?;
     Ok(records)
 }
 
-/// The prompts of a file, with a word about rows that could not be used.
+/// The prompts of a file, each with what the rewards need of it; with a word about rows that could not be used.
 pub(crate) fn read(file: &Path, plan: &Plan) -> anyhow::Result<Vec<Record>> {
-    let loaded = read_records(file, &ReadOptions::from(&plan.data))
-        .with_context(|| format!("cannot use the prompts in `{}`", file.display()))?;
+    let cannot = || format!("cannot use the prompts in `{}`", file.display());
+    let loaded = read_records(file, &ReadOptions::from(&plan.data)).with_context(cannot)?;
     for row in &loaded.bad_rows {
         say(format_args!("warning: `{}`, {row}; the row is left out", file.display()));
     }
+    check(plan, &loaded.records).with_context(cannot)?;
     Ok(loaded.records)
 }
 
 /// That every reward finds in every prompt's record what it needs: a run must not end in the middle for a row.
-pub(crate) fn check<'a>(plan: &Plan, records: impl IntoIterator<Item = &'a Record>) -> anyhow::Result<()> {
+fn check(plan: &Plan, records: &[Record]) -> anyhow::Result<()> {
     for record in records {
         let prompt = record.prompt.text();
         let nothing = Exchange { prompt, rewrite: prompt, response: "", record };
@@ -102,9 +103,11 @@ pub(crate) fn check<'a>(plan: &Plan, records: impl IntoIterator<Item = &'a Recor
     Ok(())
 }
 
-fn make(n: usize, types: &[String], split: SynthSplit, seed: u64) -> anyhow::Result<Vec<Record>> {
+fn make(plan: &Plan, n: usize, types: &[String], split: SynthSplit, seed: u64) -> anyhow::Result<Vec<Record>> {
     let options = SynthOptions { n, seed, split: Some(split), types: types.to_vec() };
-    constraint_prompts(&options).context("cannot make the prompts")
+    let records = constraint_prompts(&options).context("cannot make the prompts")?;
+    check(plan, &records)?;
+    Ok(records)
 }
 
 /// The records whose text is in none of the held-out ones.

@@ -337,7 +337,9 @@ fn a_row_without_what_the_reward_needs_is_refused_at_once() {
     let output = train(home.path(), &config).output().unwrap();
     let said = told(&output, home.path());
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("`exact-match` cannot judge") && said.contains("`line 8`, field `answer`"), "{said}");
+    for told in ["rows.jsonl`", "`exact-match` cannot judge", "`line 8`, field `answer`"] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
     assert!(!home.path().join("run").exists());
 }
 

@@ -70,6 +70,7 @@ def main():
     parser.add_argument("--types", default="punctuation:no_comma,keywords:existence,detectable_format:title")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cargo", "build", "--release", "--locked", "-p", "align-pro"], cwd=ROOT, check=True)
 
     found = {}
     for time in range(arguments.times):

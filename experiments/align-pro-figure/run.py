@@ -62,6 +62,8 @@ prompt-field = "instruction"
 ''',
 }
 NEED_DATA = {"helpful", "concise"}
+# Public data: HH-RLHF's test pairs, whose rows are `chosen` and `rejected`, and AlpacaEval's instructions, `instruction`.
+NEEDED = {"pairs": "hh-rlhf/helpful_base_test.jsonl.gz", "prompts": "alpaca-eval/prompts.jsonl.gz"}
 
 CONFIG = '''seed = {seed}
 [prompter]
@@ -101,6 +103,15 @@ def run(*command, into=None):
         half.write_bytes(finished.stdout)
         half.rename(into)
         return json.loads(finished.stdout)
+
+
+def settle(arguments):
+    """What is in the folder was made with these settings, or with none: figures of different settings are no figure."""
+    settings = {"steps": arguments.steps, "prompts": arguments.prompts, "seed": arguments.seed}
+    path = arguments.out / "settings.json"
+    if path.exists() and (earlier := json.loads(path.read_text())) != settings:
+        sys.exit(f"{arguments.out} was made with {earlier}, not with {settings}: give another folder with --out")
+    path.write_text(json.dumps(settings))
 
 
 def cell(arguments, prompter, target, name):
@@ -164,7 +175,9 @@ def results(arguments, cells, left_out):
     for label, _, evaluated, _ in cells:
         def variance(arm):
             parts = arm["variance_parts"]
-            three = " + ".join(f"{parts[part]:.3f}" for part in ["between_prompts", "between_rewrites", "within"])
+            three = f"{parts['between_prompts']:.3f} + {parts['between_rewrites']:.3f}"
+            # A rewrite that got one response does not tell its chance from that of the rewrite.
+            three += f" + {parts['within']:.3f}" if parts["within"] is not None else " (the last two together)"
             return f"{arm['variance']:.3f} = {three}; {arm['mean_response_tokens']:.1f}"
         row = [variance(evaluated["arms"][arm]) for arm in ["naive", "trained", "oracle"]]
         lines.append(f"| {label} | {' | '.join(row)} |")
@@ -208,17 +221,19 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     arguments.data = arguments.data.resolve() if arguments.data else None
 
-    subprocess.run(["cargo", "build", "--release", "--locked", "-p", "align-pro"], cwd=ROOT, check=True)
+    if arguments.data:
+        for file in NEEDED.values():
+            if not (arguments.data / file).is_file():
+                sys.exit(f"there is no {arguments.data / file}")
+    every = [(prompter, target, name) for name in SETS for prompter in PROMPTERS for target in TARGETS]
+    chosen = [one for one in every if arguments.only in "-".join(one) and (arguments.data or one[2] not in NEED_DATA)]
+    if not chosen:
+        sys.exit(f"no cell has {arguments.only!r} in its name; they are {', '.join(map('-'.join, every))}")
     left_out = [] if arguments.data else [f"`{name}`, because there is no --data" for name in sorted(NEED_DATA)]
-    chosen = [
-        (prompter, target, name)
-        for name in SETS
-        for prompter in PROMPTERS
-        for target in TARGETS
-        if arguments.only in f"{prompter}-{target}-{name}" and (arguments.data or name not in NEED_DATA)
-    ]
+    settle(arguments)
+    subprocess.run(["cargo", "build", "--release", "--locked", "-p", "align-pro"], cwd=ROOT, check=True)
     if any(name == "helpful" for _, _, name in chosen):
-        pairs = arguments.data / "hh-rlhf/helpful_base_test.jsonl.gz"
+        pairs = arguments.data / NEEDED["pairs"]
         model = arguments.out / "reward-model"
         run("reward", "train", f"helpful={pairs}", "--out", model, "--backbone", "frozen", "--json", into=arguments.out / "reward-model.json")
     results(arguments, [cell(arguments, *one) for one in chosen], left_out)

@@ -21,6 +21,15 @@ PROGRAM = ROOT / "target/release/align-pro"
 FIRST_SEED = 1000
 
 
+def settle(arguments):
+    """What is in the folder was made with these settings, or with none."""
+    settings = {key: str(getattr(arguments, key)) for key in ["run", "prompts", "rewrites", "types"]}
+    path = arguments.out / "settings.json"
+    if path.exists() and (earlier := json.loads(path.read_text())) != settings:
+        sys.exit(f"{arguments.out} was made with {earlier}, not with {settings}: give another folder with --out")
+    path.write_text(json.dumps(settings))
+
+
 def evaluated(arguments, time):
     """The result of one evaluation, made unless it is there."""
     done = arguments.out / f"{time}.json"
@@ -69,7 +78,11 @@ def main():
     parser.add_argument("--rewrites", type=int, default=1, help="rewrites of each")
     parser.add_argument("--types", default="punctuation:no_comma,keywords:existence,detectable_format:title")
     arguments = parser.parse_args()
+    if arguments.times < 2:
+        sys.exit("--times must be at least 2: one evaluation has no spread")
+    arguments.run = arguments.run.resolve()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    settle(arguments)
     subprocess.run(["cargo", "build", "--release", "--locked", "-p", "align-pro"], cwd=ROOT, check=True)
 
     found = {}

@@ -50,7 +50,7 @@ pub struct About {
     pub learned: Option<Attribute>,
     /// Training steps behind the trained arm.
     pub steps: u64,
-    /// Seconds that the whole run took. It differs from run to run, unlike everything else.
+    /// Seconds that the whole run took: the command that ended it, and the steps of those before. It differs from run to run, unlike everything else.
     pub seconds: f64,
 }
 
@@ -105,15 +105,16 @@ impl MeanResult {
     }
 }
 
-/// The three parts of a variance; they add up to it.
+/// The three parts of a variance, of the rewards as they were sampled; they add up to it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VariancePartsResult {
     /// Between prompts.
     pub between_prompts: f64,
-    /// Between the rewrites of a prompt.
+    /// Between the rewrites of a prompt, and whatever their responses add to it by chance: all of it where a rewrite got one
+    /// response.
     pub between_rewrites: f64,
-    /// Between the responses to a rewrite.
-    pub within: f64,
+    /// Between the responses to a rewrite; nothing is known of it where a rewrite got one.
+    pub within: Option<f64>,
 }
 
 /// A mean difference, paired by prompt.

@@ -103,6 +103,7 @@ fn arm_result(prompts: &[EvaluatedPrompt]) -> Result<ArmResult, Error> {
     let rewards: Vec<Vec<Vec<f64>>> = prompts.iter().map(EvaluatedPrompt::rewards).collect();
     let parts = sample_variance_parts(&rewards).map_err(statistic("the variance of the reward"))?;
     let first = prompts.first().and_then(|prompt| prompt.rewrites.first());
+    let n_responses = first.map_or(0, |rewrite| rewrite.responses.len());
     let kl: Vec<f64> = prompts.iter().filter_map(EvaluatedPrompt::mean_kl).collect();
     let kl = match kl.is_empty() {
         true => None,
@@ -115,14 +116,14 @@ fn arm_result(prompts: &[EvaluatedPrompt]) -> Result<ArmResult, Error> {
         variance_parts: VariancePartsResult {
             between_prompts: parts.between_prompts,
             between_rewrites: parts.between_rewrites,
-            within: parts.within,
+            within: (n_responses > 1).then_some(parts.within),
         },
         mean_response_tokens: mean(responses(prompts).map(|response| response.tokens as f64)),
         mean_rewrite_tokens: mean(rewrites(prompts).map(|rewrite| rewrite.tokens as f64)),
         kl,
         n_prompts: prompts.len(),
         n_rewrites: prompts.first().map_or(0, |prompt| prompt.rewrites.len()),
-        n_responses: first.map_or(0, |rewrite| rewrite.responses.len()),
+        n_responses,
         rails: rails(prompts),
     })
 }

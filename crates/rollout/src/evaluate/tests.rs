@@ -135,6 +135,16 @@ fn the_best_is_answered_anew() {
 }
 
 #[test]
+fn one_response_tells_nothing_of_its_chance() {
+    let mut arm = through("ref", &mut Numbered, Draw::Rewrites(2), 10).0;
+    arm.iter_mut().flat_map(|prompt| &mut prompt.rewrites).for_each(|rewrite| rewrite.responses.truncate(1));
+    let evaluation = summarise(&[arm], &[], about()).unwrap();
+    let ArmResult { variance, variance_parts: parts, .. } = &evaluation.arms["ref"];
+    assert_eq!(parts.within, None);
+    assert!((parts.between_prompts + parts.between_rewrites - variance).abs() < 1e-12);
+}
+
+#[test]
 fn arms_are_compared_prompt_by_prompt() {
     let arms = [
         through("naive", &mut Identity, Draw::Once { responses: 4 }, 10).0,
@@ -149,7 +159,7 @@ fn arms_are_compared_prompt_by_prompt() {
     assert!(!evaluation.gain.contains_key("vs_trained"));
     let parts = &evaluation.arms["trained"].variance_parts;
     assert!((parts.between_rewrites - 2.0 / 3.0).abs() < 1e-12, "the variance of 0, 1 and 2");
-    assert_eq!((parts.between_prompts, parts.within), (0.0, 0.0));
+    assert_eq!((parts.between_prompts, parts.within), (0.0, Some(0.0)));
     assert!((evaluation.arms["ref"].rails["fell-back"] - 0.5).abs() < 1e-12);
     assert_eq!(evaluation.parts["half"]["trained"], PartMean { mean: 0.5, n_prompts: 10 });
 

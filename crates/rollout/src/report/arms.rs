@@ -77,7 +77,8 @@ fn distribution(html: &mut Html, facts: &Facts<'_>) {
     if !(width.is_finite() && width > 0.0) {
         return;
     }
-    let bin = |reward: f64| (((reward - low) / width) as usize).min(BINS - 1);
+    // A hair of a bin is forgiven, so that 0.3 of rewards in tenths is not taken for a little less.
+    let bin = |reward: f64| (((reward - low) / width + 1e-9) as usize).min(BINS - 1);
     let shares = |rewards: &[f64]| {
         let mut shares = [0.0; BINS];
         rewards.iter().for_each(|&reward| shares[bin(reward)] += 1.0 / rewards.len() as f64);
@@ -91,8 +92,10 @@ fn distribution(html: &mut Html, facts: &Facts<'_>) {
         let from = low + at as f64 * width;
         for (place, (arm, shares)) in shares.iter().enumerate().filter(|(_, (_, shares))| shares[at] > 0.0) {
             let left = from + 0.05 * width + place as f64 * bar;
-            let bounds = format::interval([from, from + width], facts.decimals);
-            let title = format!("{}: {} of responses in {bounds}", arm.name, format::percent(shares[at]));
+            let [from, to] = [from, from + width].map(|bound| format::fixed(bound, facts.decimals));
+            let share = format::percent(shares[at]);
+            let below = if at + 1 < BINS { "to below" } else { "to" };
+            let title = format!("{}: {share} of responses from {from} {below} {to}", arm.name);
             chart.bar(arm.class, [left, left + bar], [0.0, 100.0 * shares[at]], &title);
         }
     }
@@ -135,31 +138,46 @@ fn wins(html: &mut Html, facts: &Facts<'_>, evaluation: &Evaluation) {
 const PARTS_OF_VARIANCE: [(&str, &str); 3] =
     [("s0", "between prompts"), ("s1", "between rewrites"), ("s3", "between responses")];
 
-fn three_parts(result: &ArmResult) -> [f64; 3] {
+/// What the second part is where a rewrite got one response.
+const BOTH: &str = "between rewrites and their responses";
+
+fn three_parts(result: &ArmResult) -> [Option<f64>; 3] {
     let parts = result.variance_parts;
-    [parts.between_prompts, parts.between_rewrites, parts.within]
+    [Some(parts.between_prompts), Some(parts.between_rewrites), parts.within]
+}
+
+/// Whether an arm has rewrites to choose from with one response each, so that chance and choice look alike.
+fn is_mixed(result: &ArmResult) -> bool {
+    result.variance_parts.within.is_none() && result.n_rewrites > 1
 }
 
 fn variance(html: &mut Html, facts: &Facts<'_>) {
     let (results, names) = upwards(facts);
-    // Unbiased estimates may be a little below 0; there is nothing to draw then.
-    let total =
-        |result: &ArmResult| three_parts(result).iter().filter(|part| part.is_finite()).map(|part| part.max(0.0)).sum();
-    let totals = results.iter().map(|(_, result)| total(result)).chain([0.0]);
+    // What is not a number, or below 0, cannot be drawn.
+    let drawn = |part: Option<f64>| part.filter(|part| part.is_finite()).map_or(0.0, |part| part.max(0.0));
+    let totals = results.iter().map(|(_, result)| three_parts(result).into_iter().map(drawn).sum()).chain([0.0]);
     let mut chart = Chart::new(rows(results.len(), 34.0), Axis::linear("variance of the reward", totals), names);
     for (at, (arm, result)) in results.iter().enumerate() {
         let mut from = 0.0;
         for ((class, name), part) in PARTS_OF_VARIANCE.iter().zip(three_parts(result)) {
-            let part = if part.is_finite() { part.max(0.0) } else { 0.0 };
+            let part = drawn(part);
+            let name = if *class == "s1" && is_mixed(result) { BOTH } else { name };
             let title = format!("{}: {} {name}", arm.name, format::significant(part));
             chart.bar(class, [from, from + part], [at as f64 + 0.2, at as f64 + 0.8], &title);
             from += part;
         }
     }
     let legend = PARTS_OF_VARIANCE.map(|(class, name)| Key::area(class, name));
-    let caption = "Of one response to one rewrite of one prompt, by where it comes from. What lies between rewrites is what \
-                   choosing rewrites can win.";
-    figure(html, "Variance", caption, &legend, chart.finish("Variance of each arm's reward in three parts"));
+    let told = "Of one response to one rewrite of one prompt, by where it comes from. What lies between rewrites is what \
+                choosing rewrites can win";
+    let caption = match results.iter().any(|(_, result)| is_mixed(result)) {
+        true => format!(
+            "{told}, and, where a rewrite got one response, the chance of its response too: `responses = 2` in `[eval]` tells \
+             them apart."
+        ),
+        false => format!("{told}."),
+    };
+    figure(html, "Variance", &caption, &legend, chart.finish("Variance of each arm's reward in three parts"));
 }
 
 fn variance_table(html: &mut Html, facts: &Facts<'_>) {
@@ -170,7 +188,10 @@ fn variance_table(html: &mut Html, facts: &Facts<'_>) {
             format!("{} ({})", format::fixed(part, decimals), format::whole_percent(share))
         };
         let mut cells = vec![format::fixed(result.variance, decimals)];
-        cells.extend(three_parts(result).map(share));
+        cells.extend(three_parts(result).map(|part| part.map_or_else(|| format::MISSING.to_owned(), share)));
+        if is_mixed(result) {
+            cells[2] += ", responses included";
+        }
         (Head::Arm(arm), cells)
     };
     let head = ["Variance", "in all", "between prompts", "between rewrites", "between responses"];

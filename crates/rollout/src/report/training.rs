@@ -107,7 +107,7 @@ fn reward(html: &mut Html, facts: &Facts<'_>) {
     if !tried.is_empty() {
         legend.push(Key::dot("c1", Shape::Square, "validation, 95 %"));
     }
-    let caption = "Training prompts, penalties taken off; validation on prompts of its own.";
+    let caption = "Training prompts, rewards without penalties; validation on prompts of its own.";
     figure(html, "Reward", caption, &legend, chart.finish("Reward per training step"));
 }
 
@@ -152,8 +152,8 @@ fn reward_against_divergence(html: &mut Html, facts: &Facts<'_>) {
         chart.dot("c2 pale", Shape::Circle, (kl, reward), &title);
     }
     chart.line("c2", &path(&smoothed(&kl, window), &smoothed(&reward, window)));
-    let legend = [Key::dot("c2", Shape::Circle, "step"), Key::line("c2", "way of the smoothed means")];
-    let caption = "Training prompts. Where the way goes right and no longer up, divergence buys no more reward.";
+    let legend = [Key::dot("c2 pale", Shape::Circle, "step"), Key::line("c2", "way of the smoothed means")];
+    let caption = "Training prompts, rewards without penalties. Where the way goes right and no longer up, divergence buys no more reward.";
     let plot = chart.finish("Reward against divergence from the reference, step by step");
     figure(html, "Reward against divergence", caption, &legend, plot);
 }

@@ -289,7 +289,7 @@ fn figures_that_are_not_finite_never_break_the_file() {
         for arm in run.evaluation.arms.values_mut() {
             (arm.mean_reward, arm.interval, arm.variance) = (odd, [odd, odd], odd);
             (arm.mean_response_tokens, arm.mean_rewrite_tokens) = (odd, odd);
-            (arm.variance_parts.between_prompts, arm.variance_parts.within) = (odd, odd);
+            (arm.variance_parts.between_prompts, arm.variance_parts.within) = (odd, Some(odd));
             arm.rails.values_mut().for_each(|share| *share = odd);
         }
         run.evaluation.gain.values_mut().for_each(|gain| (gain.mean, gain.interval) = (odd, [odd, odd]));

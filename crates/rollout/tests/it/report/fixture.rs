@@ -242,7 +242,7 @@ fn arm_result(name: &str, prompts: &[&EvaluatedPrompt]) -> ArmResult {
         mean_reward,
         interval: [mean_reward - half, mean_reward + half],
         variance: 0.118 + between_rewrites,
-        variance_parts: VariancePartsResult { between_prompts: 0.064, between_rewrites, within: 0.054 },
+        variance_parts: VariancePartsResult { between_prompts: 0.064, between_rewrites, within: Some(0.054) },
         mean_response_tokens: responses.iter().map(|response| response.tokens as f64).sum::<f64>()
             / responses.len() as f64,
         mean_rewrite_tokens: ARMS.iter().find(|arm| arm.0 == name).unwrap().2,

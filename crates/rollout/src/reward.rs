@@ -109,6 +109,11 @@ pub trait Reward {
     /// Go on from what an earlier run of the same configuration had learned.
     fn restore(&mut self, _state: &[f64]) {}
 
+    /// That it can be asked at all, as far as that shows without asking: what is mended before a run begins costs nothing.
+    fn ready(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Ask what it must not fall for, where it is somebody who could: a judge, before it is trusted.
     fn canaries(&mut self) -> Result<Option<CanaryResult>, Error> {
         Ok(None)

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use rollout::event::read_events;
+use rollout::event::{Event, read_events};
+use rollout::reward::Reward;
 
 use super::Session;
 use crate::arguments::{ThreadFlags, Train};
@@ -47,6 +48,10 @@ pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &
     session.interrupt.on_leaving(format!("stopped; the same command goes on with {}", path.display()));
     let mut world = world::load(plan, &Journals::beside(&folder.journal()), threads, session)?;
     let prompts = world.fitting(prompts, &plan.target)?;
+    if !folder.has_begun() {
+        // Later it may not be needed any more: what it gave is in its journal.
+        world.reward.ready()?;
+    }
     judging::examine(&mut world)?;
     world.calibrate(plan, &prompts.train)?;
     inputs::pin(plan, path)?;
@@ -57,6 +62,7 @@ pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &
         prompts.held_out.len(),
         path.display()
     ));
+    let earlier = seconds_of_steps(&folder)?;
     let events = training::events(plan, &folder)?;
     let mut watcher = Watcher::new(plan.schedule.steps, &folder.metrics(), &read_events(&folder.events())?)?;
     let outcome = training::train(plan, &folder, &mut world, &prompts, events, &mut watcher)?;
@@ -64,7 +70,7 @@ pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &
 
     let tuned = Tuned::of(plan, Some(&outcome.adapter), outcome.kept_step);
     let (arms, mut result) = evaluation::arms(plan, &mut world, &prompts.held_out, tuned)?;
-    result.about.seconds = clock.elapsed().as_secs_f64();
+    result.about.seconds = earlier + clock.elapsed().as_secs_f64();
     folder.save_evaluation(&arms, &result)?;
     let report = folder.write_report()?;
     say(format_args!(
@@ -78,6 +84,18 @@ pub(super) fn go(request: &Request<'_>, session: &Session, json: bool, output: &
     }
     let lines = table::tell(&result).into_iter().chain(table::examples(&arms, 3));
     lines.chain([String::new(), format!("report: {}", report.display())]).try_for_each(|line| output.line(&line))
+}
+
+/// What the steps took that earlier commands made.
+fn seconds_of_steps(folder: &RunFolder) -> anyhow::Result<f64> {
+    if !folder.events().is_file() {
+        return Ok(0.0);
+    }
+    let seconds = |event: &Event| match event {
+        Event::StepDone(step) => step.seconds.total,
+        _ => 0.0,
+    };
+    Ok(read_events(&folder.events())?.iter().map(seconds).sum())
 }
 
 /// `runs/NAME`, after the name of the configuration, and `runs/NAME-oracle` for its oracle.

@@ -28,7 +28,7 @@ impl RunFolder {
     /// [`RunFolder::begin`].
     pub(crate) fn prepare(path: &Path, plan: &Plan) -> anyhow::Result<RunFolder> {
         let folder = RunFolder(path.to_owned());
-        if folder.plan_file().exists() {
+        if folder.has_begun() {
             let earlier = folder.plan()?;
             if !plan.continues(&earlier) {
                 return Err(
@@ -44,10 +44,15 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// Whether it has begun: what it is stands written.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.plan_file().exists()
+    }
+
     /// Write down what the run is, unless it is written: only once all that it needs is there, or a mended mistake would look
     /// like another plan.
     pub(crate) fn begin(&self, config: &str, plan: &Plan) -> anyhow::Result<()> {
-        if self.plan_file().exists() {
+        if self.has_begun() {
             return Ok(());
         }
         write_atomically(&self.0.join("config.toml"), config.as_bytes())?;
@@ -151,9 +156,9 @@ impl RunFolder {
         let evaluation = serde_json::from_str(&read(self.result())?)
             .with_context(|| format!("cannot use `{}`", self.result().display()))?;
         let lines = read(self.evaluation())?;
-        let prompts = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>();
-        let prompts = prompts.with_context(|| format!("cannot use `{}`", self.evaluation().display()))?;
-        Ok(Some((evaluation, prompts)))
+        let cannot = |line: usize| format!("cannot use `{}`, line {}", self.evaluation().display(), line + 1);
+        let prompt = |(line, text)| serde_json::from_str(text).with_context(|| cannot(line));
+        Ok(Some((evaluation, lines.lines().enumerate().map(prompt).collect::<anyhow::Result<_>>()?)))
     }
 
     /// How far the run's prompter is from fine-tuning the target, if that was measured.

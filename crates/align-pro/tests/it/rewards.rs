@@ -130,10 +130,19 @@ fn a_program_that_fails_ends_the_run_with_its_own_words() {
     let reward = reward.replace("max-restarts = 1", "max-restarts = 0\ntimeout = 5");
     let output = train(home.path(), &with_reward(home.path(), &reward)).output().unwrap();
     assert!(told(&output, home.path()).contains("started anew 0 times"));
-    let reward = "[reward.command]\nargv = ['no-such-program-anywhere']";
+    // What cannot be started, or ends at once, leaves no plan that would stand in the way of what is mended.
     let other = tempfile::tempdir().unwrap();
-    let output = train(other.path(), &with_reward(other.path(), reward)).output().unwrap();
-    assert!(told(&output, other.path()).contains("is it installed, and is its name right?"));
+    for (argv, told_why) in [
+        ("['no-such-program-anywhere']", "is it installed, and is its name right?"),
+        ("['sh', 'score.sh']", "ended before it was asked anything (exit status: "),
+    ] {
+        let reward = format!("[reward.command]\nargv = {argv}");
+        let output = train(other.path(), &with_reward(other.path(), &reward)).output().unwrap();
+        let said = told(&output, other.path());
+        assert!(output.status.code() == Some(2) && said.contains(told_why), "{said}");
+    }
+    fs::write(other.path().join("score.py"), readme("import json, sys")).unwrap();
+    finish(other.path(), &with_reward(other.path(), &readme("[reward.command]")));
 }
 
 /// An indented block of the README that begins with this line.

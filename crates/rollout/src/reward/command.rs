@@ -57,6 +57,9 @@ pub struct CommandOptions {
     pub batch: Option<usize>,
 }
 
+/// How long a program is watched after its start: one that is not there, or that a word is wrong of, ends sooner.
+const FIRST_LOOK: Duration = Duration::from_millis(300);
+
 /// Hears what a program writes to standard error, line by line.
 pub type Listener = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -122,6 +125,16 @@ pub enum CommandError {
         hint: String,
         /// Why.
         source: std::io::Error,
+    },
+    /// It ended before it was asked anything.
+    #[error("the reward's command `{command}` ended before it was asked anything ({status}){}", quoted(.said))]
+    EndedAtOnce {
+        /// The command.
+        command: String,
+        /// How.
+        status: ExitStatus,
+        /// What it had said last on standard error.
+        said: Vec<String>,
     },
     /// It gave no score, again and again.
     #[error("the reward's command `{command}` gave no score for prompt `{record}`, started anew {restarts} times: {fault}{}", quoted(.said))]
@@ -241,6 +254,16 @@ impl CommandReward {
 impl Scorer for CommandReward {
     fn identity(&self) -> String {
         self.identity.clone()
+    }
+
+    fn ready(&mut self) -> Result<(), Error> {
+        let mut process = Process::start(&self.options, Arc::clone(&self.listener))?;
+        if let Some(status) = process.wait(FIRST_LOOK) {
+            let command = shown(&self.options.argv);
+            return Err(CommandError::EndedAtOnce { command, status, said: process.kill() }.into());
+        }
+        self.process = Some(process);
+        Ok(())
     }
 
     fn score_each(&mut self, batch: &[Exchange<'_>], take: &mut TakeScores<'_>) -> Result<(), Error> {

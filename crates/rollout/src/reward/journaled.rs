@@ -32,6 +32,11 @@ pub trait Scorer {
     /// What tells it from all others, for the journal.
     fn identity(&self) -> String;
 
+    /// That it can be asked at all, as far as that shows without asking.
+    fn ready(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Score every exchange once, in any order. Each score is handed to `take` as soon as it is there; an error of `take` ends
     /// the batch.
     fn score_each(&mut self, batch: &[Exchange<'_>], take: &mut TakeScores<'_>) -> Result<(), Error>;
@@ -52,6 +57,10 @@ impl<S: Scorer> Journaled<S> {
 }
 
 impl<S: Scorer> Reward for Journaled<S> {
+    fn ready(&mut self) -> Result<(), Error> {
+        self.scorer.ready()
+    }
+
     fn score(&mut self, batch: &[Exchange<'_>]) -> Result<Vec<Score>, Error> {
         let Journaled { scorer, journal } = self;
         let identity = scorer.identity();

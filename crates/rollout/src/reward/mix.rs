@@ -193,6 +193,10 @@ impl Reward for Whole {
         self.reward_mut().restore(state);
     }
 
+    fn ready(&mut self) -> Result<(), Error> {
+        self.reward_mut().ready()
+    }
+
     fn canaries(&mut self) -> Result<Option<CanaryResult>, Error> {
         self.reward_mut().canaries()
     }
@@ -258,6 +262,10 @@ impl Reward for Mix {
         if state.len() == self.means.len() {
             self.means.copy_from_slice(state);
         }
+    }
+
+    fn ready(&mut self) -> Result<(), Error> {
+        self.ingredients.iter_mut().try_for_each(|ingredient| ingredient.reward.ready())
     }
 
     fn canaries(&mut self) -> Result<Option<CanaryResult>, Error> {

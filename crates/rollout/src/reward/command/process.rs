@@ -96,7 +96,8 @@ impl Process {
         }
     }
 
-    fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
+    /// How it ended, if it does so in time.
+    pub(super) fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
         let begun = Instant::now();
         loop {
             match self.child.try_wait() {

@@ -78,8 +78,8 @@ pub(crate) enum Failure {
     NotARewardModel { folder: PathBuf },
     #[error("the folder `{}` holds a reward model that was asked for in another way", folder.display())]
     OtherRewardModel { folder: PathBuf },
-    #[error("there are no prompts to {purpose}")]
-    NoPrompts { purpose: &'static str },
+    #[error("there are no prompts to {purpose}{}", file.as_ref().map(|file| format!(" in `{}`", shown(file))).unwrap_or_default())]
+    NoPrompts { purpose: &'static str, file: Option<PathBuf> },
     #[error("the trained prompter is not significantly better than the prompt as it is")]
     Gate,
     #[error("the model `{model}` has no chat template")]
@@ -147,8 +147,8 @@ impl Failure {
             }
             Failure::NoKey { .. } => "set it to the key that clients are to send, or leave out `--api-key-env`",
             Failure::NoPrompts { .. } => {
-                "give more prompts (`align-pro data synth constraints` makes some); `data.held-out-share` and \
-                 `data.validation-share` say how many of them are set aside"
+                "give more prompts, of different texts: equal ones are one, and `data.held-out-share` and \
+                 `data.validation-share` say how many are set aside; `align-pro data synth constraints` makes some"
             }
             Failure::NotARewardModel { .. } => {
                 "`align-pro reward train PAIRS --out FOLDER` makes one, or goes on with it"

@@ -126,7 +126,7 @@ pub(crate) struct Quickstart {
     /// The run's folder; a run that is there already goes on [default: runs/quickstart-SEED]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) run: Option<PathBuf>,
-    /// Override a value of its configuration, which `align-pro init` writes; can be given several times
+    /// Override a value of its configuration, which it writes into its folder as `config.toml`; can be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) sets: Vec<String>,
     /// Print the result as one JSON document

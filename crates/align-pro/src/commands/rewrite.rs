@@ -87,7 +87,7 @@ fn prompts(arguments: &Rewrite) -> anyhow::Result<Vec<Record>> {
             fields: serde_json::Map::new(),
         })
         .collect();
-    if records.is_empty() { Err(Failure::NoPrompts { purpose: "rewrite" }.into()) } else { Ok(records) }
+    if records.is_empty() { Err(Failure::NoPrompts { purpose: "rewrite", file: None }.into()) } else { Ok(records) }
 }
 
 fn told(rewrite: Rewritten) -> ToldRewrite {

@@ -70,7 +70,8 @@ impl Checker<'_> {
             }
             (Some(one), Some(other)) => {
                 let problem = format!("has both `{one}` and `{other}`, and exactly one is allowed");
-                Err(self.problem(keys, problem).with_hint(format!("keep one of {}", every(fields))))
+                let place = self.document.place_among(keys, [one.as_str(), other]);
+                Err(Problem::new(place, joined(keys), problem).with_hint(format!("keep one of {}", every(fields))))
             }
         }
     }

@@ -68,6 +68,13 @@ impl Document {
         (1..=keys.len()).rev().find_map(|length| self.places.get(&keys[..length])).cloned()
     }
 
+    /// Where one of these keys of a table was written that are too many together: the flag, if one of them is a flag's, for the
+    /// file was sound without it.
+    pub(super) fn place_among<'a>(&self, table: &[String], keys: impl IntoIterator<Item = &'a str>) -> Option<Place> {
+        let place = |key: &str| self.place(&[table, &[key.to_owned()]].concat());
+        keys.into_iter().filter_map(place).find(|place| *place == Place::Set).or_else(|| self.place(table))
+    }
+
     /// The same for a dotted key.
     pub(super) fn place_of(&self, key: &str) -> Option<Place> {
         self.place(&key.split('.').map(str::to_owned).collect::<Vec<_>>())

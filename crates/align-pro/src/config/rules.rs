@@ -29,7 +29,8 @@ pub(super) fn fill_in(document: &Document, table: &mut Table) -> Result<(), Prob
     if train == constraints {
         let found = if train { "has both `train` and `constraints`" } else { "has neither `train` nor `constraints`" };
         let hint = "`train` is a file of prompts to train on; `[data.constraints]` makes prompts instead";
-        return Err(problem("data", &format!("{found}, and exactly one is needed")).with_hint(hint));
+        let place = document.place_among(&["data".to_owned()], ["train", "constraints"]);
+        return Err(Problem::new(place, "data", format!("{found}, and exactly one is needed")).with_hint(hint));
     }
     if share && (eval || constraints) {
         return Err(problem("data.held-out-share", "is for `train` without `eval` only"));

@@ -317,6 +317,10 @@ fn flags_are_toml_or_plain_words() {
     assert_eq!(refused("seed"), "flag `--set`: expected KEY=VALUE, found `seed`");
     assert_eq!(refused(".seed=1"), "flag `--set`: expected KEY=VALUE, found `.seed=1`");
     assert_eq!(refused("metod.rloo.lambda=1"), "flag `--set`, `metod`: unknown key");
+    let both = "has both `train` and `constraints`, and exactly one is needed";
+    assert_eq!(refused("data.constraints={train = 9}"), format!("flag `--set`, `data`: {both}"));
+    let both = "has both `local` and `openai`, and exactly one is allowed";
+    assert_eq!(refused("target.openai.model=m"), format!("flag `--set`, `target`: {both}"));
     assert_eq!(refused("seed.a=1"), "flag `--set`, `seed`: expected a table, found 7");
     assert!(refused("seed=[1").starts_with("flag `--set`, `seed`: not a value: "));
     // A value is one value, whatever stands on its further lines.

@@ -49,13 +49,24 @@ pub(crate) fn load(plan: &Plan) -> anyhow::Result<Prompts> {
     let split = split_by_text(train, plan.data.validation_share, plan.seed);
     let held_out: Vec<Record> = held_out.into_iter().take(plan.eval.prompts).collect();
     let (train, validation) = (split.train, split.held_out);
-    for (what, prompts) in [("train on", &train), ("evaluate on", &held_out)] {
-        if prompts.is_empty() {
-            return Err(Failure::NoPrompts { purpose: what }.into());
+    let train_file = match &plan.data.train {
+        TrainPrompts::File(file) => Some(file),
+        TrainPrompts::Constraints { .. } => None,
+    };
+    let held_out_file = match &plan.data.held_out {
+        HeldOutPrompts::File(file) => Some(file),
+        HeldOutPrompts::Share(_) => train_file,
+        HeldOutPrompts::Constraints { .. } => None,
+    };
+    let needed = [
+        ("train on", &train, train_file, true),
+        ("evaluate on", &held_out, held_out_file, true),
+        ("validate on", &validation, train_file, plan.schedule.validate_every > 0),
+    ];
+    for (purpose, prompts, file, is_needed) in needed {
+        if is_needed && prompts.is_empty() {
+            return Err(Failure::NoPrompts { purpose, file: file.cloned() }.into());
         }
-    }
-    if plan.schedule.validate_every > 0 && validation.is_empty() {
-        return Err(Failure::NoPrompts { purpose: "validate on" }.into());
     }
     Ok(Prompts { train, validation, held_out })
 }
@@ -68,7 +79,7 @@ pub(crate) fn held_out(file: Option<&Path>, plan: &Plan, most: usize) -> anyhow:
     };
     records.truncate(most);
     if records.is_empty() {
-        return Err(Failure::NoPrompts { purpose: "evaluate on" }.into());
+        return Err(Failure::NoPrompts { purpose: "evaluate on", file: file.map(Path::to_owned) }.into());
     }
     Ok(records)
 }

@@ -127,6 +127,9 @@ fn sentence(gain: &Gain, whom: &str) -> String {
     match (gain.significant, mean > 0.0) {
         (true, true) => format!("  better than {whom}: {mean:+.3} {interval}"),
         (true, false) => format!("  WORSE than {whom}: {mean:+.3} {interval}"),
+        (false, _) if low > 0.0 || high < 0.0 => {
+            format!("  too few prompts to tell from {whom}: {mean:+.3} {interval}")
+        }
         (false, _) => format!("  no clear difference to {whom}: {mean:+.3} {interval}"),
     }
 }

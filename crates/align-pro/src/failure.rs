@@ -146,6 +146,9 @@ impl Failure {
                  `--set judge.local.model=smollm2-135m-instruct`"
             }
             Failure::NoKey { .. } => "set it to the key that clients are to send, or leave out `--api-key-env`",
+            Failure::NoPrompts { purpose: "rewrite", .. } => {
+                "give a prompt as an argument, or one a line on standard input"
+            }
             Failure::NoPrompts { .. } => {
                 "give more prompts, of different texts: equal ones are one, and `data.held-out-share` and \
                  `data.validation-share` say how many are set aside; `align-pro data synth constraints` makes some"

@@ -258,6 +258,10 @@ fn flatten(key: &str, value: &Value, lines: &mut BTreeSet<String>) {
                 flatten(&key, value, lines);
             }
         }
+        // What is kept as f32 would show the digits that f64 adds to it.
+        Value::Float(number) if f64::from(*number as f32) == *number => {
+            lines.insert(format!("{key} = {:?}", *number as f32));
+        }
         value => _ = lines.insert(format!("{key} = {value}")),
     }
 }

@@ -122,6 +122,10 @@ fn runs_are_not_mixed_up() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("another plan: it has seed = 3; asked for is seed = 4"), "{said}");
     assert!(said.contains("hint: give the new plan a folder of its own"), "{said}");
+    let mut other = train(home.path(), &config);
+    other.args(["--set", "prompter.temperature=0.3"]);
+    let said = told(&other.output().unwrap(), home.path());
+    assert!(said.contains("asked for is prompter.temperature = 0.3") && !said.contains("0.30000"), "{said}");
 
     // What a run leaves that is killed before it has its plan is no obstacle.
     let begun = home.path().join("begun");

@@ -12,9 +12,9 @@ mod tests;
 use std::ops::Range;
 
 use crate::Pool;
-use crate::block_product::{BlockProduct, Left, Out, Right, Update};
-use crate::kv_cache::{KvCache, PANEL, PANEL_VECTORS};
-use crate::lanes::{LANES, Lanes, dispatch, flat, lanes_for};
+use crate::block_product::{BlockProduct, Left, Out, Right, TILE_ROWS, Update};
+use crate::kv_cache::{KvCache, PANEL, PANEL_VECTORS, PanelVectors};
+use crate::lanes::{Arithmetic, Kernel, LANES, Lanes, Narrow, Vector, dispatch, flat, lanes_for};
 use softmax_panel::SoftmaxPanel;
 
 /// Query rows (tokens times heads of a group) of a task: their state stays in the first cache beside a panel.
@@ -271,6 +271,8 @@ struct State<'a> {
     corrections: Vec<f32>,
     sums: Vec<Lanes>,
     values: Vec<Lanes>,
+    /// The keys and values of the current panel, where many rows read narrow ones.
+    wide: (Vec<Lanes>, Vec<Lanes>),
 }
 
 impl<'a> State<'a> {
@@ -297,6 +299,7 @@ impl<'a> State<'a> {
             corrections: vec![1.0; rows],
             sums: vec![Lanes::ZERO; rows],
             values: vec![Lanes::ZERO; rows * vectors],
+            wide: (Vec::new(), Vec::new()),
         }
     }
 
@@ -309,13 +312,28 @@ impl<'a> State<'a> {
         for panel in keys.start / PANEL..keys.end.div_ceil(PANEL) {
             let offset = panel * PANEL;
             let seen = keys.start.saturating_sub(offset)..(keys.end - offset).min(PANEL);
-            let keys = cache.panel_keys(panel, kv_head);
-            let values = cache.panel_values(panel, kv_head);
-            self.attend_panel(pool, tokens.clone(), Panel { keys, values, start: start + offset, seen });
+            let start = start + offset;
+            cache.fetch(panel + 1, kv_head);
+            match cache.panel(panel, kv_head) {
+                PanelVectors::F32 { keys, values } => {
+                    self.attend_panel(pool, tokens.clone(), Panel { keys, values, start, seen });
+                }
+                PanelVectors::Bf16 { keys, values } if tokens.len() * self.shape.group() <= TILE_ROWS => {
+                    self.attend_panel(pool, tokens.clone(), Panel { keys, values, start, seen });
+                }
+                PanelVectors::Bf16 { keys, values } => {
+                    let mut wide = std::mem::take(&mut self.wide);
+                    widen(pool, keys, &mut wide.0);
+                    widen(pool, values, &mut wide.1);
+                    let (keys, values) = (&wide.0[..], &wide.1[..]);
+                    self.attend_panel(pool, tokens.clone(), Panel { keys, values, start, seen });
+                    self.wide = wide;
+                }
+            }
         }
     }
 
-    fn attend_panel(&mut self, pool: &Pool, tokens: Range<usize>, panel: Panel<'_>) {
+    fn attend_panel<V: Vector>(&mut self, pool: &Pool, tokens: Range<usize>, panel: Panel<'_, V>) {
         let (group, head_dim, vectors) = (self.shape.group(), self.shape.head_dim, self.vectors);
         let rows = tokens.start * group..tokens.end * group;
         let seen_vectors = panel.seen.start / LANES..lanes_for(panel.seen.end);
@@ -337,7 +355,8 @@ impl<'a> State<'a> {
             SoftmaxPanel {
                 shape: self.shape,
                 positions: &self.positions[tokens],
-                panel: &panel,
+                start: panel.start,
+                seen: panel.seen.clone(),
                 scores,
                 maxima: &mut self.maxima[rows.clone()],
                 corrections: &mut self.corrections[rows.clone()],
@@ -360,13 +379,35 @@ impl<'a> State<'a> {
 }
 
 /// One panel of one key/value head.
-struct Panel<'a> {
-    keys: &'a [Lanes],
-    values: &'a [Lanes],
+struct Panel<'a, V> {
+    keys: &'a [V],
+    values: &'a [V],
     /// The position of the first key.
     start: usize,
     /// The keys that some row of the block sees.
     seen: Range<usize>,
+}
+
+/// Widens whole vectors, once for the many rows that read them.
+fn widen(pool: &Pool, narrow: &[Narrow], wide: &mut Vec<Lanes>) {
+    wide.resize(narrow.len(), Lanes::ZERO);
+    dispatch(pool, Widen { narrow, wide });
+}
+
+struct Widen<'a> {
+    narrow: &'a [Narrow],
+    wide: &'a mut [Lanes],
+}
+
+impl Kernel for Widen<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<A: Arithmetic>(self) {
+        for (narrow, wide) in self.narrow.iter().zip(self.wide) {
+            *wide = narrow.widen();
+        }
+    }
 }
 
 /// Replaces the scores of keys outside a range of positions by minus infinity, in rows of a panel of `len` keys, the

@@ -6,10 +6,11 @@
 
 #![expect(unsafe_code, reason = "the inner loop reads without bounds checks, the extents being checked before it")]
 
-use crate::lanes::{Arithmetic, Kernel, Lanes};
+use crate::lanes::{Arithmetic, Kernel, Lanes, Vector};
 
 /// Rows and vectors of the largest tile: 24 accumulators, 4 vectors of `right` and a broadcast number in 32 registers.
-const TILE_ROWS: usize = 6;
+/// Above so many rows a vector of `right` is read, and widened if it is narrow, more than once.
+pub(crate) const TILE_ROWS: usize = 6;
 const TILE_VECTORS: usize = 4;
 
 /// The left factor: number (i, k) is `numbers[i * row + k * step]`.
@@ -22,8 +23,8 @@ pub(crate) struct Left<'a> {
 
 /// The right factor: row k is the first vectors of `lanes[k * step..]`.
 #[derive(Clone, Copy)]
-pub(crate) struct Right<'a> {
-    pub(crate) lanes: &'a [Lanes],
+pub(crate) struct Right<'a, V = Lanes> {
+    pub(crate) lanes: &'a [V],
     pub(crate) step: usize,
 }
 
@@ -44,16 +45,16 @@ pub enum Update {
 }
 
 /// A product of blocks; run it with [`dispatch`](crate::lanes::dispatch).
-pub(crate) struct BlockProduct<'a> {
+pub(crate) struct BlockProduct<'a, V = Lanes> {
     pub(crate) rows: usize,
     pub(crate) steps: usize,
     pub(crate) vectors: usize,
     pub(crate) left: Left<'a>,
-    pub(crate) right: Right<'a>,
+    pub(crate) right: Right<'a, V>,
     pub(crate) out: Out<'a>,
 }
 
-impl Kernel for BlockProduct<'_> {
+impl<V: Vector> Kernel for BlockProduct<'_, V> {
     type Output = ();
 
     #[inline(always)]
@@ -70,7 +71,7 @@ impl Kernel for BlockProduct<'_> {
     }
 }
 
-impl BlockProduct<'_> {
+impl<V: Vector> BlockProduct<'_, V> {
     /// The extents lie inside the three slices.
     #[inline(always)]
     fn check(&self) {
@@ -113,7 +114,8 @@ impl BlockProduct<'_> {
         }
         for k in 0..self.steps {
             // SAFETY: see above; `N` vectors of row `k`.
-            let right: [Lanes; N] = unsafe { *right.lanes.as_ptr().add(k * right.step + vector).cast() };
+            let right: [V; N] = unsafe { *right.lanes.as_ptr().add(k * right.step + vector).cast() };
+            let right = right.map(V::widen);
             for (r, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: see above.
                 let factor = unsafe { *left.numbers.get_unchecked((row + r) * left.row + k * left.step) };

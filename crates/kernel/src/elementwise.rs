@@ -3,6 +3,7 @@
 use half::bf16;
 
 use crate::Pool;
+use crate::interleave::bf16_bits;
 use crate::lanes::{Arithmetic, Kernel, dispatch};
 
 /// Numbers that a task of a row operation handles: some microseconds of work, a fraction of the second cache.
@@ -39,6 +40,11 @@ pub fn scale_in_place(pool: &Pool, x: &mut [f32], factor: f32) {
 pub fn to_bf16(pool: &Pool, values: &[f32], rounded: &mut [bf16]) {
     assert_eq!(values.len(), rounded.len(), "a rounded number for each number");
     pool.chunks(rounded, TASK, |index, rounded| dispatch(pool, Round { values: part(values, index), rounded }));
+}
+
+/// Replaces numbers by the bfloat16 nearest to them, half to even.
+pub fn round_to_bf16(pool: &Pool, values: &mut [f32]) {
+    pool.chunks(values, TASK, |_, values| dispatch(pool, RoundInPlace { values }));
 }
 
 /// Widens from bfloat16, exactly.
@@ -93,10 +99,22 @@ impl Kernel for Round<'_> {
     #[inline(always)]
     fn run<A: Arithmetic>(self) {
         for (rounded, value) in self.rounded.iter_mut().zip(self.values) {
-            let bits = value.to_bits();
-            let even = bits + 0x7fff + ((bits >> 16) & 1);
-            let bits = if value.is_nan() { bits | 0x0040_0000 } else { even };
-            *rounded = bf16::from_bits((bits >> 16) as u16);
+            *rounded = bf16::from_bits(bf16_bits(*value) as u16);
+        }
+    }
+}
+
+struct RoundInPlace<'a> {
+    values: &'a mut [f32],
+}
+
+impl Kernel for RoundInPlace<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<A: Arithmetic>(self) {
+        for value in self.values {
+            *value = f32::from_bits(bf16_bits(*value) << 16);
         }
     }
 }
@@ -153,6 +171,9 @@ mod tests {
             from_bf16(&pool, &rounded, &mut widened);
             let expected: Vec<f32> = rounded.iter().map(|value| value.to_f32()).collect();
             assert_same_bits("widened", &widened, &expected);
+            let mut in_place = values.clone();
+            round_to_bf16(&pool, &mut in_place);
+            assert_same_bits("rounded in place", &in_place, &expected);
             let mut nan = [bf16::ZERO];
             to_bf16(&pool, &[f32::from_bits(0x7f80_0001)], &mut nan);
             assert!(nan[0].is_nan(), "a NaN whose payload is cut off");

@@ -1,8 +1,13 @@
 //! Keys and values of a run of tokens, laid out as attention reads them.
 
-use std::fmt;
+#![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "prefetching"))]
 
-use crate::lanes::{Lanes, flat_mut, lanes_for};
+use std::fmt;
+use std::slice::ChunksExact;
+
+use half::bf16;
+
+use crate::lanes::{LANES, Lanes, Narrow, lanes_for};
 
 /// Keys in a panel: three vectors of scores.
 pub(crate) const PANEL: usize = 48;
@@ -22,8 +27,16 @@ pub struct KvCache {
     kv_heads: usize,
     head_dim: usize,
     len: usize,
-    keys: Vec<Lanes>,
-    values: Vec<Lanes>,
+    vectors: Vectors,
+}
+
+/// How the numbers of a [`KvCache`] are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheNumbers {
+    /// As they come.
+    F32,
+    /// Rounded to bfloat16, to the nearest and half to even: half the memory, which is what decoding waits for.
+    Bf16,
 }
 
 impl KvCache {
@@ -31,9 +44,9 @@ impl KvCache {
     ///
     /// # Panics
     /// If `kv_heads` or `head_dim` is 0.
-    pub fn new(kv_heads: usize, head_dim: usize, capacity: usize) -> KvCache {
+    pub fn new(numbers: CacheNumbers, kv_heads: usize, head_dim: usize, capacity: usize) -> KvCache {
         assert!(kv_heads > 0 && head_dim > 0, "a cache needs heads of some width");
-        let mut cache = KvCache { kv_heads, head_dim, len: 0, keys: Vec::new(), values: Vec::new() };
+        let mut cache = KvCache { kv_heads, head_dim, len: 0, vectors: Vectors::new(numbers) };
         cache.reset(capacity);
         cache
     }
@@ -60,7 +73,7 @@ impl KvCache {
 
     /// Bytes of memory held, room for more tokens included.
     pub fn bytes(&self) -> usize {
-        (self.keys.capacity() + self.values.capacity()) * size_of::<Lanes>()
+        self.vectors.bytes()
     }
 
     /// Appends tokens: `keys` and `values` are `n × (kv_heads · head_dim)`, row-major.
@@ -73,8 +86,7 @@ impl KvCache {
         assert!(keys.len().is_multiple_of(width), "{} numbers are no rows of {width}", keys.len());
         let len = self.len + keys.len() / width;
         let panels = len.div_ceil(PANEL) * self.kv_heads;
-        self.keys.resize(self.keys.len().max(panels * self.key_vectors()), Lanes::ZERO);
-        self.values.resize(self.values.len().max(panels * self.value_vectors()), Lanes::ZERO);
+        self.vectors.grow(panels * self.key_vectors(), panels * self.value_vectors());
         for (token, (keys, values)) in (self.len..len).zip(keys.chunks_exact(width).zip(values.chunks_exact(width))) {
             self.write(token, keys, values);
         }
@@ -95,22 +107,29 @@ impl KvCache {
     pub fn reset(&mut self, capacity: usize) {
         self.len = 0;
         let panels = capacity.div_ceil(PANEL) * self.kv_heads;
-        let (keys, values) = (panels * self.key_vectors(), panels * self.value_vectors());
-        self.keys.reserve_exact(keys.saturating_sub(self.keys.len()));
-        self.values.reserve_exact(values.saturating_sub(self.values.len()));
+        self.vectors.reserve(panels * self.key_vectors(), panels * self.value_vectors());
     }
 
-    /// The transposed keys of a panel: `head_dim` rows of [`PANEL_VECTORS`]. What lies past the last token is arbitrary.
-    pub(crate) fn panel_keys(&self, panel: usize, kv_head: usize) -> &[Lanes] {
-        let size = self.key_vectors();
-        &self.keys[(panel * self.kv_heads + kv_head) * size..][..size]
+    /// A panel's numbers for one head: the transposed keys, `head_dim` rows of [`PANEL_VECTORS`], and the values,
+    /// [`PANEL`] rows of `head_dim` padded to whole vectors, with zeros. What lies past the last token is arbitrary.
+    pub(crate) fn panel(&self, panel: usize, kv_head: usize) -> PanelVectors<'_> {
+        let index = panel * self.kv_heads + kv_head;
+        let keys = index * self.key_vectors()..(index + 1) * self.key_vectors();
+        let values = index * self.value_vectors()..(index + 1) * self.value_vectors();
+        match &self.vectors {
+            Vectors::F32 { keys: k, values: v } => PanelVectors::F32 { keys: &k[keys], values: &v[values] },
+            Vectors::Bf16 { keys: k, values: v } => PanelVectors::Bf16 { keys: &k[keys], values: &v[values] },
+        }
     }
 
-    /// The values of a panel: [`PANEL`] rows of `head_dim` padded to whole vectors, with zeros. What lies past the last
-    /// token is arbitrary.
-    pub(crate) fn panel_values(&self, panel: usize, kv_head: usize) -> &[Lanes] {
-        let size = self.value_vectors();
-        &self.values[(panel * self.kv_heads + kv_head) * size..][..size]
+    /// Asks for the numbers of a panel, if there is one, so that they are on their way while others are worked on.
+    pub(crate) fn fetch(&self, panel: usize, kv_head: usize) {
+        if panel * PANEL < self.len {
+            match self.panel(panel, kv_head) {
+                PanelVectors::F32 { keys, values } => (fetch(keys), fetch(values)),
+                PanelVectors::Bf16 { keys, values } => (fetch(keys), fetch(values)),
+            };
+        }
     }
 
     fn key_vectors(&self) -> usize {
@@ -123,29 +142,106 @@ impl KvCache {
 
     fn write(&mut self, token: usize, keys: &[f32], values: &[f32]) {
         let (panel, place) = (token / PANEL, token % PANEL);
-        let padded = flat_width(self.head_dim);
-        let (key_vectors, value_vectors) = (self.key_vectors(), self.value_vectors());
-        let heads = keys.chunks_exact(self.head_dim).zip(values.chunks_exact(self.head_dim)).enumerate();
-        for (head, (keys, values)) in heads {
+        let padded = lanes_for(self.head_dim) * LANES;
+        let (key_numbers, value_numbers) = (self.key_vectors() * LANES, self.value_vectors() * LANES);
+        for (head, (keys, values)) in heads(keys, self.head_dim).zip(heads(values, self.head_dim)).enumerate() {
             let index = panel * self.kv_heads + head;
-            let panel_keys = flat_mut(&mut self.keys[index * key_vectors..][..key_vectors]);
-            for (slot, &key) in panel_keys[place..].iter_mut().step_by(PANEL).zip(keys) {
-                *slot = key;
+            let key_places = (index * key_numbers + place..).step_by(PANEL);
+            let value_places = index * value_numbers + place * padded..;
+            match &mut self.vectors {
+                Vectors::F32 { keys: k, values: v } => {
+                    scatter(k, |lanes| &mut lanes.0, key_places.zip(keys.iter().copied()));
+                    scatter(v, |lanes| &mut lanes.0, value_places.zip(values.iter().copied()));
+                }
+                Vectors::Bf16 { keys: k, values: v } => {
+                    scatter(k, |narrow| &mut narrow.0, key_places.zip(keys.iter().map(|&key| bf16::from_f32(key))));
+                    scatter(v, |narrow| &mut narrow.0, value_places.zip(values.iter().map(|&value| bf16::from_f32(value))));
+                }
             }
-            let panel_values = flat_mut(&mut self.values[index * value_vectors..][..value_vectors]);
-            panel_values[place * padded..][..values.len()].copy_from_slice(values);
         }
     }
 }
 
-/// `head_dim` rounded up to whole vectors.
-fn flat_width(head_dim: usize) -> usize {
-    lanes_for(head_dim) * crate::lanes::LANES
+/// The parts of a token's numbers that belong to its heads.
+fn heads(numbers: &[f32], head_dim: usize) -> ChunksExact<'_, f32> {
+    numbers.chunks_exact(head_dim)
 }
 
 impl fmt::Debug for KvCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let KvCache { kv_heads, head_dim, len, .. } = self;
         write!(f, "KvCache({len} tokens of {kv_heads} × {head_dim})")
+    }
+}
+
+/// Asks for all cache lines of a slice.
+fn fetch<V>(vectors: &[V]) {
+    #[cfg(target_arch = "x86_64")]
+    for vector in vectors.iter().step_by(64 / size_of::<V>()) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: SSE belongs to the target, and a prefetch reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(vector).cast()) };
+    }
+}
+
+/// The keys and values of one panel and head.
+pub(crate) enum PanelVectors<'a> {
+    F32 { keys: &'a [Lanes], values: &'a [Lanes] },
+    Bf16 { keys: &'a [Narrow], values: &'a [Narrow] },
+}
+
+/// The keys and values of all panels, in one of two widths.
+#[derive(Clone)]
+enum Vectors {
+    F32 { keys: Vec<Lanes>, values: Vec<Lanes> },
+    Bf16 { keys: Vec<Narrow>, values: Vec<Narrow> },
+}
+
+impl Vectors {
+    fn new(numbers: CacheNumbers) -> Vectors {
+        match numbers {
+            CacheNumbers::F32 => Vectors::F32 { keys: Vec::new(), values: Vec::new() },
+            CacheNumbers::Bf16 => Vectors::Bf16 { keys: Vec::new(), values: Vec::new() },
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Vectors::F32 { keys, values } => (keys.capacity() + values.capacity()) * size_of::<Lanes>(),
+            Vectors::Bf16 { keys, values } => (keys.capacity() + values.capacity()) * size_of::<Narrow>(),
+        }
+    }
+
+    /// Make sure that there is room for so many vectors of keys and of values.
+    fn reserve(&mut self, of_keys: usize, of_values: usize) {
+        fn each<V>(vectors: &mut Vec<V>, count: usize) {
+            vectors.reserve_exact(count.saturating_sub(vectors.len()));
+        }
+        match self {
+            Vectors::F32 { keys, values } => (each(keys, of_keys), each(values, of_values)),
+            Vectors::Bf16 { keys, values } => (each(keys, of_keys), each(values, of_values)),
+        };
+    }
+
+    /// Make sure that there are so many vectors of keys and of values, new ones of zeros.
+    fn grow(&mut self, of_keys: usize, of_values: usize) {
+        fn each<V: Clone>(vectors: &mut Vec<V>, count: usize, zero: V) {
+            vectors.resize(vectors.len().max(count), zero);
+        }
+        match self {
+            Vectors::F32 { keys, values } => {
+                (each(keys, of_keys, Lanes::ZERO), each(values, of_values, Lanes::ZERO))
+            }
+            Vectors::Bf16 { keys, values } => {
+                (each(keys, of_keys, Narrow::ZERO), each(values, of_values, Narrow::ZERO))
+            }
+        };
+    }
+}
+
+/// Writes a run of numbers a fixed step apart, vector by vector.
+fn scatter<V, T>(vectors: &mut [V], numbers: impl Fn(&mut V) -> &mut [T; LANES], places: impl Iterator<Item = (usize, T)>) {
+    for (place, number) in places {
+        numbers(&mut vectors[place / LANES])[place % LANES] = number;
     }
 }

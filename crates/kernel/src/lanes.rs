@@ -9,6 +9,8 @@
     reason = "calls of functions compiled for more than the baseline, and views of lanes as numbers"
 )]
 
+use half::bf16;
+
 use crate::{Isa, Pool};
 
 /// Numbers in one [`Lanes`].
@@ -164,6 +166,34 @@ impl Lanes {
             half /= 2;
         }
         self.0[0]
+    }
+}
+
+/// Sixteen numbers in bfloat16.
+#[derive(Clone, Copy)]
+#[repr(C, align(32))]
+pub(crate) struct Narrow(pub(crate) [bf16; LANES]);
+
+impl Narrow {
+    pub(crate) const ZERO: Narrow = Narrow([bf16::ZERO; LANES]);
+}
+
+/// Sixteen stored numbers, widened where they are used.
+pub(crate) trait Vector: Copy {
+    fn widen(self) -> Lanes;
+}
+
+impl Vector for Lanes {
+    #[inline(always)]
+    fn widen(self) -> Lanes {
+        self
+    }
+}
+
+impl Vector for Narrow {
+    #[inline(always)]
+    fn widen(self) -> Lanes {
+        Lanes(self.0.map(|number| f32::from_bits(u32::from(number.to_bits()) << 16)))
     }
 }
 

@@ -1,8 +1,9 @@
 //! The softmax over one panel, between the two products.
 
 use std::hint::black_box;
+use std::ops::Range;
 
-use super::{AttentionShape, Panel, hide_unseen};
+use super::{AttentionShape, hide_unseen};
 use crate::exponential::exp;
 use crate::kv_cache::PANEL_VECTORS;
 use crate::lanes::{Arithmetic, Kernel, Lanes, flat_mut, larger};
@@ -13,7 +14,9 @@ pub(super) struct SoftmaxPanel<'a> {
     pub(super) shape: &'a AttentionShape,
     /// The position of each token; the rows are its heads.
     pub(super) positions: &'a [usize],
-    pub(super) panel: &'a Panel<'a>,
+    /// The position of the panel's first key, and the keys that some row sees.
+    pub(super) start: usize,
+    pub(super) seen: Range<usize>,
     pub(super) scores: &'a mut [Lanes],
     pub(super) maxima: &'a mut [f32],
     /// Room for a number per row.
@@ -53,7 +56,7 @@ impl SoftmaxPanel<'_> {
     fn hide_unseen(&mut self) {
         let rows = self.scores.chunks_exact_mut(PANEL_VECTORS * self.shape.group());
         for (rows, &position) in rows.zip(self.positions) {
-            hide_unseen(flat_mut(rows), self.shape.sees(position), self.panel.start, self.panel.seen.end);
+            hide_unseen(flat_mut(rows), self.shape.sees(position), self.start, self.seen.end);
         }
     }
 

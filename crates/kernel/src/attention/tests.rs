@@ -1,4 +1,5 @@
 use super::*;
+use crate::kv_cache::CacheNumbers;
 use crate::test_support::{Reference, assert_close, assert_same_bits, pools, random, to_f64, visible};
 
 /// One packed batch: segments of tokens, each optionally after an earlier one.
@@ -27,7 +28,7 @@ impl Batch {
     fn caches(&self) -> Vec<KvCache> {
         let width = self.shape.kv_heads * self.shape.head_dim;
         let fill = |(rows, _): &(Range<usize>, Option<Range<usize>>)| {
-            let mut cache = KvCache::new(self.shape.kv_heads, self.shape.head_dim, 5);
+            let mut cache = KvCache::new(CacheNumbers::F32, self.shape.kv_heads, self.shape.head_dim, 5);
             let part = |matrix: &[f32], rows: Range<usize>| matrix[rows.start * width..rows.end * width].to_vec();
             let half = rows.start + rows.len() / 3;
             for rows in [rows.start..half, half..rows.end] {

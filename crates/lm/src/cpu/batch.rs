@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use kernel::{AttentionShape, KvCache, Pool, Span};
+use kernel::{AttentionShape, CacheNumbers, KvCache, Pool, Span};
 
-use crate::Token;
+use super::model::Model;
+use crate::{Architecture, Token};
 
 /// A packed batch of runs; run `i` occupies consecutive rows.
 #[derive(Default)]
@@ -55,6 +56,7 @@ pub(super) struct KvStore {
     layers: usize,
     /// Whether a segment's one cache serves every layer in turn.
     passing: bool,
+    numbers: CacheNumbers,
     kv_heads: usize,
     head_dim: usize,
     spare: Vec<Vec<KvCache>>,
@@ -62,13 +64,15 @@ pub(super) struct KvStore {
 
 impl KvStore {
     /// A store that keeps every layer's keys and values.
-    pub(super) fn new(layers: usize, kv_heads: usize, head_dim: usize) -> KvStore {
-        KvStore { segments: Vec::new(), layers, passing: false, kv_heads, head_dim, spare: Vec::new() }
+    pub(super) fn new(model: &Model) -> KvStore {
+        let Architecture { layers, kv_heads, head_dim, .. } = model.architecture;
+        let numbers = model.cache_numbers();
+        KvStore { segments: Vec::new(), layers, passing: false, numbers, kv_heads, head_dim, spare: Vec::new() }
     }
 
     /// A store that forgets a layer's keys and values when the next layer's come.
-    pub(super) fn passing(kv_heads: usize, head_dim: usize) -> KvStore {
-        KvStore { passing: true, ..KvStore::new(1, kv_heads, head_dim) }
+    pub(super) fn passing(model: &Model) -> KvStore {
+        KvStore { layers: 1, passing: true, ..KvStore::new(model) }
     }
 
     /// Open a segment that can hold `capacity` tokens; its number.
@@ -78,7 +82,10 @@ impl KvStore {
                 caches.iter_mut().for_each(|cache| cache.reset(capacity));
                 caches
             }
-            None => (0..self.layers).map(|_| KvCache::new(self.kv_heads, self.head_dim, capacity)).collect(),
+            None => {
+                let cache = |_| KvCache::new(self.numbers, self.kv_heads, self.head_dim, capacity);
+                (0..self.layers).map(cache).collect()
+            }
         };
         match self.segments.iter().position(Option::is_none) {
             Some(free) => {
@@ -101,19 +108,23 @@ impl KvStore {
         self.segments[segment].as_ref().map(|caches| &caches[layer % self.layers])
     }
 
-    /// Store the new keys and values of a layer, (rows × kv_heads·head_dim).
-    pub(super) fn extend(&mut self, layer: usize, batch: &Batch, keys: &[f32], values: &[f32]) {
+    /// Store the new keys and values of a layer, (rows × kv_heads·head_dim). A segment has one run of the batch.
+    pub(super) fn extend(&mut self, pool: &Pool, layer: usize, batch: &Batch, keys: &[f32], values: &[f32]) {
         let width = self.kv_heads * self.head_dim;
-        for run in &batch.runs {
-            if let Some(caches) = &mut self.segments[run.segment] {
-                let cache = &mut caches[layer % self.layers];
-                if self.passing {
+        let (layers, passing) = (self.layers, self.passing);
+        let mut rows: Vec<Option<&Range<usize>>> = vec![None; self.segments.len()];
+        batch.runs.iter().for_each(|run| rows[run.segment] = Some(&run.rows));
+        pool.chunks(&mut self.segments, 1, |index, segment| {
+            let caches = segment.iter_mut().flatten();
+            for (caches, rows) in caches.zip(rows[index]) {
+                let cache = &mut caches[layer % layers];
+                if passing {
                     cache.clear();
                 }
-                let range = run.rows.start * width..run.rows.end * width;
+                let range = rows.start * width..rows.end * width;
                 cache.extend(&keys[range.clone()], &values[range]);
             }
-        }
+        });
     }
 
     /// Attention of the batch's rows over what the store holds of `layer`, the new rows included.

@@ -1,6 +1,6 @@
 //! The forward pass of one layer over a packed batch.
 
-use kernel::{AttentionShape, Direction, Gated, Pool, RmsNorm, RotaryTable};
+use kernel::{AttentionShape, CacheNumbers, Direction, Gated, Pool, RmsNorm, RotaryTable};
 
 use super::adapter::{Fan, Into, Maps, PackedLora, Packing};
 use super::batch::{Batch, KvStore};
@@ -18,7 +18,7 @@ pub(super) struct Activations {
     /// Queries and keys before their norm; empty unless the architecture has one.
     pub(super) raw_queries: Vec<f32>,
     pub(super) raw_keys: Vec<f32>,
-    /// After norm and rotary embedding.
+    /// After norm and rotary embedding; keys and values as the caches hold them.
     pub(super) queries: Vec<f32>,
     pub(super) keys: Vec<f32>,
     pub(super) values: Vec<f32>,
@@ -130,7 +130,11 @@ impl<'a> Pass<'a> {
         let rotation = self.rotations.of(window);
         rotation.apply(self.pool, &mut a.queries, architecture.head_dim, Direction::Forward);
         rotation.apply(self.pool, &mut a.keys, architecture.head_dim, Direction::Forward);
-        store.extend(index, self.batch, &a.keys, &a.values);
+        if self.model.cache_numbers() == CacheNumbers::Bf16 {
+            kernel::round_to_bf16(self.pool, &mut a.keys);
+            kernel::round_to_bf16(self.pool, &mut a.values);
+        }
+        store.extend(self.pool, index, self.batch, &a.keys, &a.values);
         let rows = self.batch.rows();
         a.attended.resize(a.queries.len(), 0.0);
         a.log_sums.resize(rows * architecture.heads, 0.0);

@@ -116,13 +116,12 @@ impl<'a> Generation<'a> {
         requests: &'a [Request],
         work: (&'a mut Packing, &'a mut Activations),
     ) -> Generation<'a> {
-        let architecture = &decoder.model.architecture;
         let samples = |(request, each): (usize, &Request)| (0..each.seeds.len()).map(move |sample| (request, sample));
         Generation {
             decoder,
             requests,
             work,
-            store: KvStore::new(architecture.layers, architecture.kv_heads, architecture.head_dim),
+            store: KvStore::new(decoder.model),
             prompts: requests.iter().map(|_| None).collect(),
             waiting: requests.iter().enumerate().flat_map(samples).collect(),
             rows: Vec::new(),

@@ -1,6 +1,6 @@
 //! Frozen weights, packed once for the kernels.
 
-use kernel::{Pool, Precision, RmsNorm, Weight};
+use kernel::{CacheNumbers, Pool, Precision, RmsNorm, Weight};
 
 use crate::{Architecture, Checkpoint, Error, LayerTensor, Linear, Problem, TensorId, Token};
 
@@ -70,6 +70,15 @@ impl Model {
         progress(architecture.layers, architecture.layers);
         let final_norm = required(TensorId::FinalNorm)?;
         Ok(Model { architecture, precision, layers, final_norm, head, embedding })
+    }
+
+    /// How keys and values are cached, in sampling and in scoring alike, so that both see the same ones: as f32 where
+    /// products are f32, as bf16 elsewhere.
+    pub(super) fn cache_numbers(&self) -> CacheNumbers {
+        match self.precision {
+            Precision::F32 => CacheNumbers::F32,
+            Precision::Bf16 | Precision::Int8 => CacheNumbers::Bf16,
+        }
     }
 
     /// The norm before the head.

@@ -88,7 +88,7 @@ impl CpuEngine {
     ) -> Scored {
         let CpuEngine { pool, model, packing, activations, spare, .. } = self;
         let architecture = &model.architecture;
-        let mut store = KvStore::passing(architecture.kv_heads, architecture.head_dim);
+        let mut store = KvStore::passing(model);
         let with_heads = adapter.is_some_and(|adapter| adapter.lora.shape.heads > 0);
         let (batch, states) = pack(groups, &mut store, (options.reads, with_heads));
         let mut layers = Vec::new();

@@ -101,19 +101,19 @@ pub(super) enum KeptLayer {
 pub fn tape_bytes_per_token(architecture: &Architecture, precision: crate::Precision) -> usize {
     let a = architecture;
     let (query, key) = (a.heads * a.head_dim, a.kv_heads * a.head_dim);
-    let exact = query + key + a.heads + if a.query_key_norm { query + key } else { 0 };
-    let rounded = 2 * a.hidden + key + query + 2 * a.feed_forward + if a.post_norms { 2 * a.hidden } else { 0 };
+    let exact = query + a.heads + if a.query_key_norm { query + key } else { 0 };
+    let rounded = 2 * a.hidden + 2 * key + query + 2 * a.feed_forward + if a.post_norms { 2 * a.hidden } else { 0 };
     let width = if precision == crate::Precision::F32 { 4 } else { 2 };
     a.layers * (exact * 4 + rounded * width)
 }
 
-/// Queries, keys and what the softmax depends on stay f32, for probabilities are recomputed from them; the rest is kept
-/// in the precision the products read it in.
+/// Queries and what the softmax depends on stay f32, for probabilities are recomputed from them; the rest is kept in the
+/// precision the products read it in, and keys and values in that of the caches, which is the same.
 #[derive(Default)]
 pub(super) struct KeptActivations {
-    exact: [Vec<f32>; 5],
+    exact: [Vec<f32>; 4],
     u: [Vec<f32>; 4],
-    rounded: [Kept; 8],
+    rounded: [Kept; 9],
 }
 
 /// Values of one kind, in one of two precisions; the other is empty.
@@ -153,22 +153,32 @@ fn copy(from: &[f32], to: &mut Vec<f32>) {
 impl KeptActivations {
     /// Take over a layer's activations, reusing the memory of those held before.
     pub(super) fn keep(&mut self, pool: &Pool, a: &Activations, precision: Precision) {
-        let exact = [&a.queries, &a.keys, &a.log_sums, &a.raw_queries, &a.raw_keys];
+        let exact = [&a.queries, &a.log_sums, &a.raw_queries, &a.raw_keys];
         exact.into_iter().zip(&mut self.exact).for_each(|(values, kept)| copy(values, kept));
         a.u.iter().zip(&mut self.u).for_each(|(values, kept)| copy(values, kept));
-        let rounded =
-            [&a.entry, &a.middle, &a.values, &a.attended, &a.gate, &a.up, &a.attention_out, &a.feed_forward_out];
+        let rounded = [
+            &a.entry,
+            &a.middle,
+            &a.keys,
+            &a.values,
+            &a.attended,
+            &a.gate,
+            &a.up,
+            &a.attention_out,
+            &a.feed_forward_out,
+        ];
         rounded.into_iter().zip(&mut self.rounded).for_each(|(values, kept)| kept.store(pool, values, precision));
     }
 
     /// Bring the activations back.
     pub(super) fn restore(&self, pool: &Pool, precision: Precision, a: &mut Activations) {
-        let exact = [&mut a.queries, &mut a.keys, &mut a.log_sums, &mut a.raw_queries, &mut a.raw_keys];
+        let exact = [&mut a.queries, &mut a.log_sums, &mut a.raw_queries, &mut a.raw_keys];
         exact.into_iter().zip(&self.exact).for_each(|(out, kept)| copy(kept, out));
         a.u.iter_mut().zip(&self.u).for_each(|(out, kept)| copy(kept, out));
         let rounded = [
             &mut a.entry,
             &mut a.middle,
+            &mut a.keys,
             &mut a.values,
             &mut a.attended,
             &mut a.gate,

@@ -10,7 +10,11 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use half::bf16;
-use kernel::{Activation, AttentionGradients, AttentionShape, AttentionTape, Branch, CacheNumbers, Direction, Gated, KvCache, LogSum, Pool, RmsNorm, RotaryTable, Span, Update, absorb_rows, add_in_place, attention, attention_backward, exp_shifted, to_bf16};
+use kernel::{
+    Activation, AttentionGradients, AttentionShape, AttentionTape, Branch, CacheNumbers, Direction, Gated, KvCache,
+    LogSum, Pool, RmsNorm, RotaryTable, Span, Update, absorb_rows, add_in_place, attention, attention_backward,
+    exp_shifted, to_bf16,
+};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
@@ -86,7 +90,8 @@ impl Batch {
     fn caches(&self) -> Vec<KvCache> {
         let width = self.shape.kv_heads * self.shape.head_dim;
         let fill = |branch: &Branch| {
-            let mut cache = KvCache::new(CacheNumbers::F32, self.shape.kv_heads, self.shape.head_dim, branch.rows.len());
+            let mut cache =
+                KvCache::new(CacheNumbers::F32, self.shape.kv_heads, self.shape.head_dim, branch.rows.len());
             let part = branch.rows.start * width..branch.rows.end * width;
             cache.extend(&self.k[part.clone()], &self.v[part]);
             cache

@@ -4,6 +4,11 @@
 //! inputs it is cut into *groups* of one 32-bit word: one f32, two bf16 or four 8-bit integers, lowest input in the
 //! lowest bits. Word `(group, lane)` stands at `group · lanes + lane`, so a kernel walks both operands front to back and
 //! one driver serves all precisions. Inputs that pad the last group, and lanes that pad the last panel, are zeros.
+//!
+//! Bytes come in blocks of [`BLOCK`] inputs, with two scales: what a step of the grid is worth in either half, a bf16. So
+//! a few large numbers spoil the grid of 32 inputs, not of a whole row. Behind the 16 groups of a block, weights have one
+//! with both scales, and activations one with each. Bytes of weights are offset by 128, for the processor multiplies
+//! unsigned bytes with signed ones; activations therefore have two groups more, −128 times the sum of either half.
 
 #![cfg_attr(
     target_arch = "x86_64",
@@ -19,9 +24,25 @@ pub enum Precision {
     F32,
     /// bfloat16, rounded to nearest even.
     Bf16,
-    /// 8-bit integers with one scale per row, on both sides of a product: the largest magnitude of a row becomes 127.
+    /// 8-bit integers with one scale for 32 inputs of a row, on both sides of a product: the largest magnitude among them
+    /// becomes 127.
     Int8,
 }
+
+/// Inputs of a block of bytes, and of a half that has a scale of its own.
+pub(crate) const BLOCK: usize = 64;
+pub(crate) const HALF: usize = BLOCK / 2;
+
+/// Words that a lane has in a block of bytes: its groups, and those of a half.
+pub(crate) const BLOCK_GROUPS: usize = BLOCK / 4;
+pub(crate) const HALF_GROUPS: usize = HALF / 4;
+
+/// Words that a lane has in a block of weights: groups and scales.
+pub(crate) const WEIGHT_BLOCK: usize = BLOCK_GROUPS + 1;
+
+/// Words that a lane has in a block of activations: groups, a scale for each half, and what undoes the offset of the
+/// weights in each.
+pub(crate) const ROW_BLOCK: usize = BLOCK_GROUPS + 4;
 
 impl Precision {
     /// How many inputs share a 32-bit word.
@@ -30,6 +51,22 @@ impl Precision {
             Precision::F32 => 1,
             Precision::Bf16 => 2,
             Precision::Int8 => 4,
+        }
+    }
+
+    /// Words that a lane of a weight has.
+    pub(crate) fn weight_words(self, inputs: usize) -> usize {
+        match self {
+            Precision::F32 | Precision::Bf16 => inputs.div_ceil(self.group()),
+            Precision::Int8 => inputs.div_ceil(BLOCK) * WEIGHT_BLOCK,
+        }
+    }
+
+    /// Words that a row of activations has.
+    pub(crate) fn row_words(self, inputs: usize) -> usize {
+        match self {
+            Precision::F32 | Precision::Bf16 => inputs.div_ceil(self.group()),
+            Precision::Int8 => inputs.div_ceil(BLOCK) * ROW_BLOCK,
         }
     }
 }
@@ -75,6 +112,23 @@ impl<'a> Source<'a> {
         if is_together { self.data[start + first..start + end].as_chunks().0.first_chunk() } else { None }
     }
 
+    /// The numbers of half a block of bytes of one row, zeros where the matrix has none.
+    #[inline(always)]
+    fn half(&self, row: usize, input: usize) -> [f32; HALF] {
+        if self.input_stride == 1 && row < self.rows && input + HALF <= self.inputs {
+            let numbers = self.data[row * self.row_stride + input..].first_chunk();
+            numbers.copied().unwrap_or([0.0; HALF])
+        } else {
+            let mut numbers = [0.0; HALF];
+            if row < self.rows {
+                for (number, input) in numbers.iter_mut().zip(input..self.inputs) {
+                    *number = self.at(row, input);
+                }
+            }
+            numbers
+        }
+    }
+
     fn at(&self, row: usize, input: usize) -> f32 {
         self.data[row * self.row_stride + input * self.input_stride]
     }
@@ -115,20 +169,6 @@ impl Encode<2> for AsBf16 {
     #[inline(always)]
     fn word(&self, _lane: usize, [low, high]: [f32; 2]) -> u32 {
         bf16_bits(low) | bf16_bits(high) << 16
-    }
-}
-
-/// Four bytes a word, of numbers times the lane's factor.
-pub(crate) struct AsInt8<'a> {
-    pub(crate) inverse_scales: &'a [f32],
-    /// Bits of the word to be flipped: the sign bits make bytes with an offset of 128.
-    pub(crate) flip: u32,
-}
-
-impl Encode<4> for AsInt8<'_> {
-    #[inline(always)]
-    fn word(&self, lane: usize, numbers: [f32; 4]) -> u32 {
-        int8_word(numbers, self.inverse_scales[lane]) ^ self.flip
     }
 }
 
@@ -215,33 +255,105 @@ fn store_quad(lanes: &[[u32; GROUPS_AT_ONCE]; QUAD], out: &mut [u32], stride: us
     }
 }
 
-/// What one step of the 8-bit grid of each row from `first` on is worth: its largest magnitude over 127. Not finite if
-/// the row holds a number that is not, so that the product is not finite either. Run it with
-/// `lanes::dispatch`.
-pub(crate) struct Scales<'a, 'b> {
-    pub(crate) source: Source<'a>,
-    pub(crate) first: usize,
-    pub(crate) scales: &'b mut [f32],
+/// Which operand of a product bytes are packed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Weights,
+    Rows,
 }
 
-impl Kernel for Scales<'_, '_> {
+/// Packs the rows of `source` from `first` on into blocks of bytes of `lanes` lanes; run it with `lanes::dispatch`.
+pub(crate) struct Quantise<'a, 'b> {
+    pub(crate) source: Source<'a>,
+    pub(crate) first: usize,
+    pub(crate) lanes: usize,
+    pub(crate) words: &'b mut [u32],
+    pub(crate) side: Side,
+}
+
+impl Kernel for Quantise<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn run<A: Arithmetic>(self) {
-        // Bits of magnitudes order like the magnitudes, with NaN above everything.
-        let magnitude = |number: f32| number.to_bits() & 0x7fff_ffff;
-        let Source { data, inputs, row_stride, input_stride, rows } = self.source;
-        for (row, scale) in (self.first..rows).zip(self.scales) {
-            let row = &data[row * row_stride..];
-            let largest = if input_stride == 1 {
-                row[..inputs].iter().fold(0, |largest, &number| magnitude(number).max(largest))
-            } else {
-                row.iter().step_by(input_stride).fold(0, |largest, &number| magnitude(number).max(largest))
-            };
-            *scale = f32::from_bits(largest) / 127.0;
+        let Quantise { source, first, lanes, words, side } = self;
+        let (block_words, flip) = match side {
+            Side::Weights => (WEIGHT_BLOCK, OFFSET_128),
+            Side::Rows => (ROW_BLOCK, 0),
+        };
+        for (index, words) in words.chunks_exact_mut(block_words * lanes).enumerate() {
+            for lane in 0..lanes {
+                let low = HalfBlock::of(&source.half(first + lane, index * BLOCK));
+                let high = HalfBlock::of(&source.half(first + lane, index * BLOCK + HALF));
+                for (half, place) in [(&low, lane), (&high, HALF_GROUPS * lanes + lane)] {
+                    for (&group, word) in half.bytes.as_chunks().0.iter().zip(words[place..].iter_mut().step_by(lanes))
+                    {
+                        *word = u32::from_le_bytes(group) ^ flip;
+                    }
+                }
+                let ends = &mut words[BLOCK_GROUPS * lanes + lane..];
+                let scales = (low.scale.to_bits(), high.scale.to_bits());
+                match side {
+                    Side::Weights => ends[0] = scales.0 >> 16 | scales.1,
+                    Side::Rows => {
+                        ends[0] = scales.0;
+                        ends[lanes] = scales.1;
+                        ends[2 * lanes] = low.offset();
+                        ends[3 * lanes] = high.offset();
+                    }
+                }
+            }
         }
     }
+}
+
+/// Flips the sign bits of four bytes: signed bytes to bytes with an offset of 128.
+const OFFSET_128: u32 = 0x8080_8080;
+
+/// Bytes with one scale.
+struct HalfBlock {
+    scale: f32,
+    bytes: [u8; HALF],
+}
+
+impl HalfBlock {
+    /// The nearest bytes, ties to even. If there is a number that is not finite, the scale is not either.
+    #[inline(always)]
+    fn of(numbers: &[f32; HALF]) -> HalfBlock {
+        /// Added to a small number it leaves no bits for a fraction, so the sum is rounded to nearest even; and its own
+        /// lowest bits are zeros, so they become those of the integer in two's complement.
+        const INTEGERS_ONLY: f32 = 12_582_912.0;
+        // Bits of magnitudes order like the magnitudes, with NaN above everything.
+        let mut largest = 0;
+        for number in numbers {
+            largest = largest.max(number.to_bits() & 0x7fff_ffff);
+        }
+        let scale = bf16_at_least(f32::from_bits(largest) / 127.0);
+        let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+        let mut bytes = [0; HALF];
+        // Loops, for closures that are not inlined would be compiled for the baseline.
+        for (byte, number) in bytes.iter_mut().zip(numbers) {
+            *byte = (number * inverse + INTEGERS_ONLY).to_bits() as u8;
+        }
+        HalfBlock { scale, bytes }
+    }
+
+    /// What the offset of the weights adds to a sum of products with these bytes, taken off: −128 times their sum.
+    #[inline(always)]
+    fn offset(&self) -> u32 {
+        let mut sum = 0;
+        for byte in self.bytes {
+            sum += i32::from(byte.cast_signed());
+        }
+        (-128 * sum).cast_unsigned()
+    }
+}
+
+/// The smallest bfloat16 that is no smaller than a number of at least zero.
+#[inline(always)]
+fn bf16_at_least(number: f32) -> f32 {
+    let bits = number.to_bits();
+    if number.is_finite() { f32::from_bits((bits + 0xffff) & 0xffff_0000) } else { f32::from_bits(bits | 0x0040_0000) }
 }
 
 /// The bits of the bfloat16 nearest to `value`, ties to even; NaN stays NaN.
@@ -255,21 +367,6 @@ pub(crate) fn bf16_bits(value: f32) -> u32 {
 /// The two numbers of a word of bf16.
 pub(crate) fn bf16_numbers(word: u32) -> [f32; 2] {
     [f32::from_bits(word << 16), f32::from_bits(word & 0xffff_0000)]
-}
-
-/// Four numbers as signed bytes on a grid of step `1 / inverse_scale`, nearest, ties to even.
-#[inline(always)]
-pub(crate) fn int8_word(numbers: [f32; 4], inverse_scale: f32) -> u32 {
-    /// Added to a small number it leaves no bits for a fraction, so the sum is rounded to nearest even; and its own
-    /// lowest bits are zeros, so they become those of the integer in two's complement.
-    const INTEGERS_ONLY: f32 = 12_582_912.0;
-    let byte = |number: f32| (number * inverse_scale + INTEGERS_ONLY).to_bits() & 0xff;
-    byte(numbers[0]) | byte(numbers[1]) << 8 | byte(numbers[2]) << 16 | byte(numbers[3]) << 24
-}
-
-/// The factor that takes numbers to the grid of step `scale`; a row of zeros stays zeros.
-pub(crate) fn inverse_scale(scale: f32) -> f32 {
-    if scale > 0.0 { 1.0 / scale } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -292,10 +389,25 @@ mod tests {
     }
 
     #[test]
-    fn int8_takes_the_nearest_step_and_ties_to_even() {
-        let bytes = |numbers| int8_word(numbers, 1.0).to_le_bytes().map(|byte| byte as i8);
-        assert_eq!(bytes([0.5, 1.5, -0.5, -2.5]), [0, 2, 0, -2]);
-        assert_eq!(bytes([126.9, -127.0, 0.499, -1.51]), [127, -127, 0, -2]);
+    fn bytes_take_the_nearest_step_and_ties_to_even() {
+        let mut numbers = [0.0; HALF];
+        numbers[..9].copy_from_slice(&[127.0, 0.5, 1.5, -0.5, -2.5, 126.4, -127.0, 0.499, -1.51]);
+        let half = HalfBlock::of(&numbers);
+        assert_eq!(half.scale, 1.0);
+        assert_eq!(half.bytes.map(|byte| byte as i8)[..10], [127, 0, 2, 0, -2, 126, -127, 0, -2, 0]);
+        assert_eq!(half.offset().cast_signed(), -128 * (127 + 2 - 2 + 126 - 127 - 2));
+    }
+
+    #[test]
+    fn a_scale_reaches_the_largest_number() {
+        for largest in [1e-30_f32, 0.3, 1.0, 100.1, 3e38] {
+            let half = HalfBlock::of(&[largest; HALF]);
+            assert_eq!(half.scale.to_bits() & 0xffff, 0, "a bf16");
+            assert!(half.scale * 127.0 >= largest && half.scale * 126.0 < largest, "{largest}: {}", half.scale);
+        }
+        assert_eq!(HalfBlock::of(&[0.0; HALF]).scale, 0.0);
+        assert!(HalfBlock::of(&[f32::NAN; HALF]).scale.is_nan());
+        assert!(!HalfBlock::of(&[f32::NEG_INFINITY; HALF]).scale.is_finite());
     }
 
     #[test]

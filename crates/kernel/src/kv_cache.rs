@@ -155,7 +155,11 @@ impl KvCache {
                 }
                 Vectors::Bf16 { keys: k, values: v } => {
                     scatter(k, |narrow| &mut narrow.0, key_places.zip(keys.iter().map(|&key| bf16::from_f32(key))));
-                    scatter(v, |narrow| &mut narrow.0, value_places.zip(values.iter().map(|&value| bf16::from_f32(value))));
+                    scatter(
+                        v,
+                        |narrow| &mut narrow.0,
+                        value_places.zip(values.iter().map(|&value| bf16::from_f32(value))),
+                    );
                 }
             }
         }
@@ -229,9 +233,7 @@ impl Vectors {
             vectors.resize(vectors.len().max(count), zero);
         }
         match self {
-            Vectors::F32 { keys, values } => {
-                (each(keys, of_keys, Lanes::ZERO), each(values, of_values, Lanes::ZERO))
-            }
+            Vectors::F32 { keys, values } => (each(keys, of_keys, Lanes::ZERO), each(values, of_values, Lanes::ZERO)),
             Vectors::Bf16 { keys, values } => {
                 (each(keys, of_keys, Narrow::ZERO), each(values, of_values, Narrow::ZERO))
             }
@@ -240,7 +242,11 @@ impl Vectors {
 }
 
 /// Writes a run of numbers a fixed step apart, vector by vector.
-fn scatter<V, T>(vectors: &mut [V], numbers: impl Fn(&mut V) -> &mut [T; LANES], places: impl Iterator<Item = (usize, T)>) {
+fn scatter<V, T>(
+    vectors: &mut [V],
+    numbers: impl Fn(&mut V) -> &mut [T; LANES],
+    places: impl Iterator<Item = (usize, T)>,
+) {
     for (place, number) in places {
         numbers(&mut vectors[place / LANES])[place % LANES] = number;
     }

@@ -2,14 +2,11 @@
 
 use crate::Pool;
 use crate::buffer::Buffer;
-use crate::interleave::{AsBf16, AsF32, AsInt8, Interleave, Precision, Scales, Source, inverse_scale};
+use crate::interleave::{AsBf16, AsF32, Interleave, Precision, Quantise, Side, Source};
 use crate::lanes::dispatch;
 
 /// The most rows that one tile of a product holds: 9 × 3 vectors of sums, with the operands, fill 32 registers.
 pub(crate) const MAX_BLOCK: usize = 9;
-
-/// Flips the sign bits of four bytes: signed bytes to bytes with an offset of 128.
-const OFFSET_128: u32 = 0x8080_8080;
 
 /// A packed matrix x (rows × inputs). It keeps its buffers, so packing again does not allocate.
 ///
@@ -21,14 +18,12 @@ pub struct Rows {
     inputs: usize,
     block: usize,
     precision: Precision,
-    /// `Int8` only, one per row.
-    scales: Vec<f32>,
 }
 
 impl Rows {
     /// No rows yet, of numbers in this precision.
     pub fn new(precision: Precision) -> Rows {
-        Rows { words: Buffer::new(0), rows: 0, inputs: 0, block: 1, precision, scales: Vec::new() }
+        Rows { words: Buffer::new(0), rows: 0, inputs: 0, block: 1, precision }
     }
 
     /// Replaces the contents by row-major `x` (`rows` × `inputs`).
@@ -40,31 +35,18 @@ impl Rows {
         self.rows = rows;
         self.inputs = inputs;
         self.block = rows.div_ceil(rows.div_ceil(MAX_BLOCK).max(1)).max(1);
-        self.words.reserve(rows * self.groups());
-        self.scales.resize(if self.precision == Precision::Int8 { rows } else { 0 }, 0.0);
-        let (height, block_words) = (self.block, (self.block * self.groups()).max(1));
-        let words = &mut self.words[..rows * inputs.div_ceil(self.precision.group())];
-        match self.precision {
-            Precision::F32 => pool.chunks(words, block_words, |block, words| {
-                let (first, lanes) = (block * height, height.min(rows - block * height));
-                dispatch(pool, Interleave { source, first, lanes, words, encode: AsF32 });
-            }),
-            Precision::Bf16 => pool.chunks(words, block_words, |block, words| {
-                let (first, lanes) = (block * height, height.min(rows - block * height));
-                dispatch(pool, Interleave { source, first, lanes, words, encode: AsBf16 });
-            }),
-            Precision::Int8 if inputs > 0 => {
-                pool.chunks2((words, block_words), (&mut self.scales, height), |block, words, scales| {
-                    let (first, lanes) = (block * height, scales.len());
-                    dispatch(pool, Scales { source, first, scales: &mut *scales });
-                    let inverse: [f32; MAX_BLOCK] =
-                        std::array::from_fn(|lane| scales.get(lane).map_or(0.0, |&scale| inverse_scale(scale)));
-                    let encode = AsInt8 { inverse_scales: &inverse[..lanes], flip: OFFSET_128 };
-                    dispatch(pool, Interleave { source, first, lanes, words, encode });
-                });
+        self.words.reserve(rows * self.row_words());
+        let (height, block_words) = (self.block, (self.block * self.row_words()).max(1));
+        let words = &mut self.words[..rows * self.precision.row_words(inputs)];
+        let precision = self.precision;
+        pool.chunks(words, block_words, |block, words| {
+            let (first, lanes) = (block * height, height.min(rows - block * height));
+            match precision {
+                Precision::F32 => dispatch(pool, Interleave { source, first, lanes, words, encode: AsF32 }),
+                Precision::Bf16 => dispatch(pool, Interleave { source, first, lanes, words, encode: AsBf16 }),
+                Precision::Int8 => dispatch(pool, Quantise { source, first, lanes, words, side: Side::Rows }),
             }
-            Precision::Int8 => self.scales.fill(0.0),
-        }
+        });
     }
 
     /// The number of rows.
@@ -82,9 +64,9 @@ impl Rows {
         self.precision
     }
 
-    /// Words along the inputs.
-    pub(crate) fn groups(&self) -> usize {
-        self.inputs.div_ceil(self.precision.group())
+    /// Words of a row.
+    pub(crate) fn row_words(&self) -> usize {
+        self.precision.row_words(self.inputs)
     }
 
     /// Rows in every block but the last.
@@ -101,13 +83,7 @@ impl Rows {
     pub(crate) fn block(&self, index: usize) -> (usize, &[u32]) {
         let first = index * self.block;
         let height = self.block.min(self.rows - first);
-        (height, &self.words[first * self.groups()..][..height * self.groups()])
-    }
-
-    /// The scales of a block's rows (`Int8` only).
-    pub(crate) fn block_scales(&self, index: usize) -> &[f32] {
-        let first = index * self.block;
-        &self.scales[first..self.rows.min(first + self.block)]
+        (height, &self.words[first * self.row_words()..][..height * self.row_words()])
     }
 }
 

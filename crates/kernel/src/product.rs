@@ -193,7 +193,7 @@ struct Plan {
 impl Plan {
     fn new(threads: usize, x: &Rows, weight: &WeightSlice<'_>) -> Plan {
         let (blocks, panels) = (x.blocks(), weight.panels());
-        let block_bytes = (x.block_height() * x.groups() * size_of::<u32>()).max(1);
+        let block_bytes = (x.block_height() * x.row_words() * size_of::<u32>()).max(1);
         let block_groups = blocks.div_ceil((ROWS_IN_CACHE / block_bytes).max(1));
         let panel_groups = if threads == 1 { 1 } else { (threads * TASKS_PER_THREAD).div_ceil(block_groups) };
         let panels_per_task = panels.div_ceil(panel_groups);

@@ -12,7 +12,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::PANEL;
-use crate::interleave::Precision;
+use crate::interleave::{BLOCK_GROUPS, HALF_GROUPS, Precision, ROW_BLOCK, WEIGHT_BLOCK};
 use crate::product::{Call, LowRank};
 
 /// f32 lanes of a vector.
@@ -90,7 +90,7 @@ struct Tile<'a> {
 }
 
 /// The operands of a tile's sums, as pointers: `groups` groups of rows at `x`, and of panels at `weights` and every
-/// `stride` words after it. Meanwhile the tile asks for weights at `ahead`, moving on by `ahead_step` words a group if
+/// `stride` words after it; blocks of bytes instead of groups where the numbers are bytes. Meanwhile the tile asks for weights at `ahead`, moving on by `ahead_step` words a group if
 /// that is not 0.
 #[derive(Clone, Copy)]
 struct Operands {
@@ -100,6 +100,19 @@ struct Operands {
     groups: usize,
     ahead: *const u32,
     ahead_step: usize,
+}
+
+/// Asks for the weights of a group that is still to come, if any, in all streams of a tile of few rows; where the next
+/// group to ask for stands.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn fetch<const ROWS: usize, const VECTORS: usize>(ahead: *const u32, step: usize, stride: usize) -> *const u32 {
+    if step > 0 {
+        for line in 0..if ROWS <= FEW_ROWS { VECTORS } else { 1 } {
+            _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(offset(line, stride)).cast());
+        }
+    }
+    ahead.wrapping_add(step)
 }
 
 /// Words from a panel's group to a vector's part of it.
@@ -124,12 +137,7 @@ macro_rules! sums {
             let Operands { mut x, mut weights, stride, groups, mut ahead, ahead_step } = operands;
             let mut sums = [[$zero(); VECTORS]; ROWS];
             for _ in 0..groups {
-                if ahead_step > 0 {
-                    for line in 0..if ROWS <= FEW_ROWS { VECTORS } else { 1 } {
-                        _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(offset(line, stride)).cast());
-                    }
-                    ahead = ahead.wrapping_add(ahead_step);
-                }
+                ahead = fetch::<ROWS, VECTORS>(ahead, ahead_step, stride);
                 if ROWS > VECTORS {
                     let mut loaded = [$zero(); VECTORS];
                     for vector in 0..VECTORS {
@@ -205,33 +213,87 @@ sums!(
     }
 );
 
-sums!(
-    sums_int8,
-    "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni",
-    __m512i,
-    _mm512_setzero_si512,
-    |word: u32| _mm512_set1_epi32(word as i32),
-    |weights: *const u32| _mm512_loadu_si512(weights.cast()),
-    |sum, x, weights| _mm512_dpbusd_epi32(sum, x, weights)
-);
+/// Sums of bytes, as [`sums`] makes those of other numbers: the products of half a block as integers, which begin with
+/// what undoes the offset of the weights; then times the scales of both sides.
+macro_rules! sums_of_bytes {
+    ($name:ident, $features:literal, $step:expr) => {
+        /// # Safety
+        /// The machine must have the features, and the operands must be in bounds, with `ROWS` rows and `VECTORS`
+        /// vectors of outputs.
+        #[inline(never)]
+        #[target_feature(enable = $features)]
+        unsafe fn $name<const ROWS: usize, const VECTORS: usize>(
+            operands: Operands,
+            result: &mut MaybeUninit<Sums<__m512, ROWS, VECTORS>>,
+        ) {
+            let Operands { mut x, mut weights, stride, groups: blocks, mut ahead, ahead_step } = operands;
+            let sums = result.write([[_mm512_setzero_ps(); VECTORS]; ROWS]);
+            for _ in 0..blocks {
+                let ends = (x.wrapping_add(BLOCK_GROUPS * ROWS), weights.wrapping_add(BLOCK_GROUPS * PANEL));
+                for half in 0..2 {
+                    let mut products = [[_mm512_setzero_si512(); VECTORS]; ROWS];
+                    for row in 0..ROWS {
+                        // SAFETY: the caller promises that the rows are in bounds.
+                        let offset = unsafe { *ends.0.add((2 + half) * ROWS + row) };
+                        products[row] = [_mm512_set1_epi32(offset.cast_signed()); VECTORS];
+                    }
+                    for _ in 0..HALF_GROUPS {
+                        ahead = fetch::<ROWS, VECTORS>(ahead, ahead_step, stride);
+                        let mut loaded = [_mm512_setzero_si512(); VECTORS];
+                        for vector in 0..VECTORS {
+                            // SAFETY: the caller promises that the weights are in bounds.
+                            loaded[vector] = unsafe { _mm512_loadu_si512(weights.add(offset(vector, stride)).cast()) };
+                        }
+                        for row in 0..ROWS {
+                            // SAFETY: the caller promises that the rows are in bounds.
+                            let x = _mm512_set1_epi32(unsafe { *x.add(row) }.cast_signed());
+                            for vector in 0..VECTORS {
+                                products[row][vector] = $step(products[row][vector], x, loaded[vector]);
+                            }
+                        }
+                        x = x.wrapping_add(ROWS);
+                        weights = weights.wrapping_add(PANEL);
+                    }
+                    let mut scales = [_mm512_setzero_ps(); VECTORS];
+                    for vector in 0..VECTORS {
+                        // SAFETY: the caller promises that the weights are in bounds.
+                        let words = unsafe { _mm512_loadu_si512(ends.1.add(offset(vector, stride)).cast()) };
+                        // The lower half of a word, then the upper one.
+                        let shifted = _mm512_sll_epi32(words, _mm_cvtsi32_si128(16 - 16 * half as i32));
+                        let upper = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
+                        scales[vector] = _mm512_castsi512_ps(_mm512_and_si512(shifted, upper));
+                    }
+                    for row in 0..ROWS {
+                        // SAFETY: the caller promises that the rows are in bounds.
+                        let scale = _mm512_set1_ps(f32::from_bits(unsafe { *ends.0.add(half * ROWS + row) }));
+                        for vector in 0..VECTORS {
+                            // Rounded after each step, so that all instruction sets give the same bits.
+                            let product = _mm512_mul_ps(_mm512_cvtepi32_ps(products[row][vector]), scales[vector]);
+                            sums[row][vector] = _mm512_add_ps(sums[row][vector], _mm512_mul_ps(product, scale));
+                        }
+                    }
+                }
+                ahead = fetch::<ROWS, VECTORS>(ahead, ahead_step, stride);
+                x = x.wrapping_add((ROW_BLOCK - BLOCK_GROUPS) * ROWS);
+                weights = weights.wrapping_add((WEIGHT_BLOCK - BLOCK_GROUPS) * PANEL);
+            }
+        }
+    };
+}
+
+sums_of_bytes!(sums_int8, "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni", |sum, x, weights| _mm512_dpbusd_epi32(
+    sum, weights, x
+));
 
 // Where the CPU has no dot product of bytes: the even and the odd bytes as 16-bit integers, so that no sum saturates.
-sums!(
-    sums_widened_int8,
-    "avx512f,avx512bw,avx512vl,avx512dq",
-    __m512i,
-    _mm512_setzero_si512,
-    |word: u32| _mm512_set1_epi32(word as i32),
-    |weights: *const u32| _mm512_loadu_si512(weights.cast()),
-    |sum, x, weights| {
-        let even = _mm512_madd_epi16(
-            _mm512_and_si512(x, _mm512_set1_epi16(0xff)),
-            _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(weights)),
-        );
-        let odd = _mm512_madd_epi16(_mm512_srli_epi16::<8>(x), _mm512_srai_epi16::<8>(weights));
-        _mm512_add_epi32(sum, _mm512_add_epi32(even, odd))
-    }
-);
+sums_of_bytes!(sums_widened_int8, "avx512f,avx512bw,avx512vl,avx512dq", |sum, x, weights| {
+    let even = _mm512_madd_epi16(
+        _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(x)),
+        _mm512_and_si512(weights, _mm512_set1_epi16(0xff)),
+    );
+    let odd = _mm512_madd_epi16(_mm512_srai_epi16::<8>(x), _mm512_srli_epi16::<8>(weights));
+    _mm512_add_epi32(sum, _mm512_add_epi32(even, odd))
+});
 
 impl Tile<'_> {
     /// # Safety
@@ -250,14 +312,8 @@ impl Tile<'_> {
                 (Precision::F32, _) => sums_f32(operands, &mut sums),
                 (Precision::Bf16, true) => sums_bf16(operands, &mut sums),
                 (Precision::Bf16, false) => sums_widened_bf16(operands, &mut sums),
-                (Precision::Int8, native) => {
-                    let mut integers = MaybeUninit::<Sums<__m512i, ROWS, VECTORS>>::uninit();
-                    match native {
-                        true => sums_int8(operands, &mut integers),
-                        false => sums_widened_int8(operands, &mut integers),
-                    }
-                    sums.write(self.scaled(integers.assume_init()));
-                }
+                (Precision::Int8, true) => sums_int8(operands, &mut sums),
+                (Precision::Int8, false) => sums_widened_int8(operands, &mut sums),
             }
             sums.assume_init()
         };
@@ -270,11 +326,12 @@ impl Tile<'_> {
 
     /// The operands of the tile's sums, after checking that they are in bounds.
     fn operands<const ROWS: usize, const VECTORS: usize>(&self) -> Operands {
-        let (blocks, groups) = (self.call.x.blocks(), self.call.x.groups());
+        let (blocks, inputs, precision) = (self.call.x.blocks(), self.call.x.inputs(), self.call.x.precision());
+        let (row_words, groups) = (precision.row_words(inputs), precision.weight_words(inputs));
         let (height, x) = self.call.x.block(self.block);
         let stride = self.call.weight.panel_stride();
         let weights = &self.call.weight.words_from(self.panel)[self.first % PANEL_VECTORS * LANES..];
-        assert!(height == ROWS && x.len() == ROWS * groups);
+        assert!(height == ROWS && x.len() == ROWS * row_words);
         assert!(groups == 0 || weights.len() >= offset(VECTORS - 1, stride) + (groups - 1) * PANEL + LANES);
         let (ahead, ahead_step) = match blocks {
             1 if ROWS <= FEW_ROWS => (GROUPS_AHEAD * PANEL, PANEL),
@@ -283,32 +340,8 @@ impl Tile<'_> {
             _ => (0, 0),
         };
         let (x, weights) = (x.as_ptr(), weights.as_ptr());
+        let groups = if precision == Precision::Int8 { groups / WEIGHT_BLOCK } else { groups };
         Operands { x, weights, stride, groups, ahead: weights.wrapping_add(ahead), ahead_step }
-    }
-
-    /// Sums of 8-bit products as the numbers they stand for.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    fn scaled<const ROWS: usize, const VECTORS: usize>(
-        &self,
-        sums: Sums<__m512i, ROWS, VECTORS>,
-    ) -> Sums<__m512, ROWS, VECTORS> {
-        let row_scales = self.call.x.block_scales(self.block);
-        let (scales, offsets) = self.call.weight.quantisation_from(self.panel);
-        let part = self.first % PANEL_VECTORS;
-        let (scales, offsets) = (&scales.as_chunks::<LANES>().0[part..], &offsets.as_chunks::<LANES>().0[part..]);
-        let mut scaled = [[_mm512_setzero_ps(); VECTORS]; ROWS];
-        for vector in 0..VECTORS {
-            // SAFETY: the pointer is that of a whole vector.
-            let offset = unsafe { _mm512_loadu_si512(offsets[vector].as_ptr().cast()) };
-            // SAFETY: as above.
-            let scale = unsafe { _mm512_loadu_ps(scales[vector].as_ptr()) };
-            for row in 0..ROWS {
-                let sum = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[row][vector], offset));
-                scaled[row][vector] = _mm512_mul_ps(sum, _mm512_mul_ps(scale, _mm512_set1_ps(row_scales[row])));
-            }
-        }
-        scaled
     }
 
     #[inline]

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::interleave::{Precision, bf16_numbers};
+use crate::interleave::{BLOCK_GROUPS, HALF_GROUPS, Precision, ROW_BLOCK, WEIGHT_BLOCK, bf16_numbers};
 use crate::packed_rows::MAX_BLOCK;
 use crate::product::{Call, LowRank};
 use crate::{Isa, PANEL};
@@ -53,14 +53,14 @@ fn add_bf16<const FUSED: bool, const LANES: usize>(sums: &mut [f32; LANES], x: u
     fused_add::<FUSED, LANES>(sums, high, &w.map(|w| bf16_numbers(w)[1]));
 }
 
-/// `sums += x · w`, four products of bytes a lane.
+/// `sums += x · w`, four products a lane, of signed bytes and unsigned ones.
 #[inline(always)]
 fn add_bytes<const LANES: usize>(sums: &mut [i32; LANES], x: u32, w: &[u32; LANES]) {
     for byte in 0..4 {
-        let x = i32::from(x.to_le_bytes()[byte]);
+        let x = i32::from(x.to_le_bytes()[byte].cast_signed());
         for (sum, w) in sums.iter_mut().zip(w) {
-            // No more than an i32 holds (`weight::MAX_INT8_INPUTS`); a check would keep the loop from being vectorised.
-            *sum = sum.wrapping_add(x.wrapping_mul(i32::from(w.to_le_bytes()[byte] as i8)));
+            // Far less than an i32 holds; a check would keep the loop from being vectorised.
+            *sum = sum.wrapping_add(x.wrapping_mul(i32::from(w.to_le_bytes()[byte])));
         }
     }
 }
@@ -73,12 +73,12 @@ fn add_bytes_avx2<const LANES: usize>(sums: &mut [i32; LANES], x: u32, w: &[u32;
     use std::arch::x86_64::*;
 
     let x = _mm256_set1_epi32(x.cast_signed());
-    let x = [_mm256_and_si256(x, _mm256_set1_epi16(0xff)), _mm256_srli_epi16::<8>(x)];
+    let x = [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(x)), _mm256_srai_epi16::<8>(x)];
     let (sums, w) = (sums.as_chunks_mut::<8>().0, w.as_chunks::<8>().0);
     for (sums, w) in sums.iter_mut().zip(w) {
         // SAFETY: both pointers are those of whole vectors.
         let (sum, w) = unsafe { (_mm256_loadu_si256(sums.as_ptr().cast()), _mm256_loadu_si256(w.as_ptr().cast())) };
-        let w = [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(w)), _mm256_srai_epi16::<8>(w)];
+        let w = [_mm256_and_si256(w, _mm256_set1_epi16(0xff)), _mm256_srli_epi16::<8>(w)];
         let products = _mm256_add_epi32(_mm256_madd_epi16(x[0], w[0]), _mm256_madd_epi16(x[1], w[1]));
         // SAFETY: as above.
         unsafe { _mm256_storeu_si256(sums.as_mut_ptr().cast(), _mm256_add_epi32(sum, products)) };
@@ -124,7 +124,7 @@ impl Tile<'_> {
         let sums = match self.call.x.precision() {
             Precision::F32 => self.sums::<f32, { F32.0 }, { F32.1 }>(add_f32::<FUSED, _>),
             Precision::Bf16 => self.sums::<f32, { NARROW.0 }, { NARROW.1 }>(add_bf16::<FUSED, _>),
-            Precision::Int8 => self.scaled(&self.sums::<i32, { NARROW.0 }, { NARROW.1 }>(add_bytes)),
+            Precision::Int8 => self.sums_of_bytes(add_bytes),
         };
         // SAFETY: passed on to the caller.
         unsafe { self.finish::<FUSED>(sums) };
@@ -140,32 +140,40 @@ impl Tile<'_> {
         let weights = self.call.weight.words_from(self.panel);
         let mut sums = [[T::default(); PANEL]; MAX_BLOCK];
         for (x, w) in x.chunks(CHUNK * height).zip(weights.chunks(CHUNK * PANEL)) {
-            for part in 0..PANEL / LANES {
-                for rows in strips(height, ROWS) {
-                    let strip = Strip { x, w, height, part, first: rows.start };
-                    match rows.len() {
-                        1 => strip.add::<T, 1, LANES>(&mut sums[rows], step),
-                        2 => strip.add::<T, 2, LANES>(&mut sums[rows], step),
-                        3 => strip.add::<T, 3, LANES>(&mut sums[rows], step),
-                        4 => strip.add::<T, 4, LANES>(&mut sums[rows], step),
-                        _ => strip.add::<T, 5, LANES>(&mut sums[rows], step),
+            add::<T, ROWS, LANES>(&mut sums, (x, height), w, step);
+        }
+        sums
+    }
+
+    /// The sums of 8-bit products: those of each half of a block as integers, times its scales.
+    #[inline(always)]
+    fn sums_of_bytes(&self, step: impl Fn(&mut [i32; NARROW.1], u32, &[u32; NARROW.1]) + Copy) -> Sums<f32> {
+        let (height, x) = self.call.x.block(self.block);
+        let weights = self.call.weight.words_from(self.panel);
+        let mut sums = [[0.0; PANEL]; MAX_BLOCK];
+        for (x, w) in x.chunks_exact(ROW_BLOCK * height).zip(weights.chunks_exact(WEIGHT_BLOCK * PANEL)) {
+            let (x, ends) = x.split_at(BLOCK_GROUPS * height);
+            let (x_scales, offsets) = ends.split_at(2 * height);
+            let (w, w_scales) = w.split_at(BLOCK_GROUPS * PANEL);
+            let halves = x.chunks_exact(HALF_GROUPS * height).zip(w.chunks_exact(HALF_GROUPS * PANEL));
+            let ends = x_scales.chunks_exact(height).zip(offsets.chunks_exact(height));
+            for (half, ((x, w), (x_scales, offsets))) in halves.zip(ends).enumerate() {
+                let mut products = [[0; PANEL]; MAX_BLOCK];
+                for (products, offset) in products.iter_mut().zip(offsets) {
+                    *products = [offset.cast_signed(); PANEL];
+                }
+                add::<i32, { NARROW.0 }, { NARROW.1 }>(&mut products, (x, height), w, step);
+                let w_scales = w_scales.iter().map(|&word| bf16_numbers(word)[half]);
+                for ((sums, products), &x_scale) in sums.iter_mut().zip(&products).zip(x_scales) {
+                    let x_scale = f32::from_bits(x_scale);
+                    // Rounded after each step, so that all instruction sets give the same bits.
+                    for ((sum, &product), w_scale) in sums.iter_mut().zip(products).zip(w_scales.clone()) {
+                        *sum += product as f32 * w_scale * x_scale;
                     }
                 }
             }
         }
         sums
-    }
-
-    /// Sums of 8-bit products as the numbers they stand for.
-    #[inline(always)]
-    fn scaled(&self, sums: &Sums<i32>) -> Sums<f32> {
-        let row_scales = self.call.x.block_scales(self.block);
-        let (scales, offsets) = self.call.weight.quantisation_from(self.panel);
-        let mut scaled = [[0.0; PANEL]; MAX_BLOCK];
-        for ((scaled, sums), row_scale) in scaled.iter_mut().zip(sums).zip(row_scales) {
-            *scaled = std::array::from_fn(|lane| (sums[lane] - offsets[lane]) as f32 * (scales[lane] * row_scale));
-        }
-        scaled
     }
 
     /// Adds what follows the sums, and stores them.
@@ -217,6 +225,28 @@ impl Tile<'_> {
     /// The row of x that a row of the block is.
     fn row(&self, row: usize) -> usize {
         self.block * self.call.x.block_height() + row
+    }
+}
+
+/// Goes on with the sums of all rows along one chunk of the inputs, strip by strip.
+#[inline(always)]
+fn add<T: Default + Copy, const ROWS: usize, const LANES: usize>(
+    sums: &mut Sums<T>,
+    (x, height): (&[u32], usize),
+    w: &[u32],
+    step: impl Fn(&mut [T; LANES], u32, &[u32; LANES]) + Copy,
+) {
+    for part in 0..PANEL / LANES {
+        for rows in strips(height, ROWS) {
+            let strip = Strip { x, w, height, part, first: rows.start };
+            match rows.len() {
+                1 => strip.add::<T, 1, LANES>(&mut sums[rows], step),
+                2 => strip.add::<T, 2, LANES>(&mut sums[rows], step),
+                3 => strip.add::<T, 3, LANES>(&mut sums[rows], step),
+                4 => strip.add::<T, 4, LANES>(&mut sums[rows], step),
+                _ => strip.add::<T, 5, LANES>(&mut sums[rows], step),
+            }
+        }
     }
 }
 

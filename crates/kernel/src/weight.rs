@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use crate::Pool;
 use crate::buffer::Buffer;
-use crate::interleave::{AsBf16, AsF32, AsInt8, Interleave, Precision, Scales, Source, bf16_numbers, inverse_scale};
+use crate::interleave::{
+    AsBf16, AsF32, BLOCK, BLOCK_GROUPS, HALF_GROUPS, Interleave, Precision, Quantise, Side, Source, WEIGHT_BLOCK,
+    bf16_numbers,
+};
 use crate::lanes::dispatch;
 
 /// How many outputs a panel of packed weights holds side by side: three vectors of sixteen f32.
 pub const PANEL: usize = 48;
-
-/// The longest sum of 8-bit products (255 · 127 each) that an i32 always holds.
-const MAX_INT8_INPUTS: usize = 1 << 16;
 
 /// A packed matrix W (outputs × inputs), for products y = x Wᵀ.
 ///
@@ -21,17 +21,13 @@ pub struct Weight {
     outputs: usize,
     inputs: usize,
     precision: Precision,
-    /// `Int8` only, one per output and padded like the panels: what a step of the row's grid is worth.
-    scales: Vec<f32>,
-    /// `Int8` only: 128 times the sum of the row's bytes, which products with offset rows contain too much.
-    offsets: Vec<i32>,
 }
 
 impl Weight {
     /// Packs a row-major matrix (`outputs` × `inputs`).
     ///
     /// # Panics
-    /// If `source` has another length, or if an `Int8` row has over 65,536 inputs.
+    /// If `source` has another length.
     pub fn pack(pool: &Pool, source: &[f32], outputs: usize, inputs: usize, precision: Precision) -> Weight {
         let mut weight = Weight::zeroed(outputs, inputs, precision);
         weight.repack(pool, source);
@@ -42,7 +38,7 @@ impl Weight {
     /// outputs as `inputs`, it makes the weight for the gradient dx = dy W.
     ///
     /// # Panics
-    /// If `source` has another length, or if an `Int8` row has over 65,536 inputs.
+    /// If `source` has another length.
     pub fn pack_transposed(pool: &Pool, source: &[f32], outputs: usize, inputs: usize, precision: Precision) -> Weight {
         let mut weight = Weight::zeroed(outputs, inputs, precision);
         weight.repack_transposed(pool, source);
@@ -50,22 +46,9 @@ impl Weight {
     }
 
     /// A weight of zeros, to be filled by `repack`.
-    ///
-    /// # Panics
-    /// If an `Int8` row has over 65,536 inputs.
     pub fn zeroed(outputs: usize, inputs: usize, precision: Precision) -> Weight {
-        let (panels, groups) = (outputs.div_ceil(PANEL), inputs.div_ceil(precision.group()));
-        let is_int8 = precision == Precision::Int8;
-        assert!(!is_int8 || inputs <= MAX_INT8_INPUTS, "{inputs} inputs are too many for 8-bit sums");
-        let per_output = if is_int8 { panels * PANEL } else { 0 };
-        Weight {
-            words: Buffer::new(panels * groups * PANEL),
-            outputs,
-            inputs,
-            precision,
-            scales: vec![0.0; per_output],
-            offsets: vec![0; per_output],
-        }
+        let words = Buffer::new(outputs.div_ceil(PANEL) * precision.weight_words(inputs) * PANEL);
+        Weight { words, outputs, inputs, precision }
     }
 
     /// Replaces the matrix by another of the same shape, row-major (outputs × inputs), without allocating.
@@ -88,34 +71,15 @@ impl Weight {
         if source.inputs == 0 {
             return;
         }
-        let panel_words = self.panel_words();
-        match self.precision {
-            Precision::F32 => pool.chunks(&mut self.words, panel_words, |panel, words| {
-                let (first, lanes) = (panel * PANEL, PANEL);
-                dispatch(pool, Interleave { source, first, lanes, words, encode: AsF32 });
-            }),
-            Precision::Bf16 => pool.chunks(&mut self.words, panel_words, |panel, words| {
-                let (first, lanes) = (panel * PANEL, PANEL);
-                dispatch(pool, Interleave { source, first, lanes, words, encode: AsBf16 });
-            }),
-            Precision::Int8 => {
-                pool.chunks(&mut self.scales, PANEL, |panel, scales| {
-                    dispatch(pool, Scales { source, first: panel * PANEL, scales });
-                });
-                let parts = ((&mut self.words[..], panel_words), (&mut self.offsets[..], PANEL));
-                let scales = &self.scales;
-                pool.chunks2(parts.0, parts.1, |panel, words, offsets| {
-                    let first = panel * PANEL;
-                    let inverse: [f32; PANEL] = std::array::from_fn(|lane| inverse_scale(scales[first + lane]));
-                    let encode = AsInt8 { inverse_scales: &inverse, flip: 0 };
-                    dispatch(pool, Interleave { source, first, lanes: PANEL, words: &mut *words, encode });
-                    for (lane, offset) in offsets.iter_mut().enumerate() {
-                        let bytes = words.iter().skip(lane).step_by(PANEL).flat_map(|word| word.to_le_bytes());
-                        *offset = 128 * bytes.map(|byte| i32::from(byte as i8)).sum::<i32>();
-                    }
-                });
+        let (panel_words, precision) = (self.panel_words(), self.precision);
+        pool.chunks(&mut self.words, panel_words, |panel, words| {
+            let (first, lanes) = (panel * PANEL, PANEL);
+            match precision {
+                Precision::F32 => dispatch(pool, Interleave { source, first, lanes, words, encode: AsF32 }),
+                Precision::Bf16 => dispatch(pool, Interleave { source, first, lanes, words, encode: AsBf16 }),
+                Precision::Int8 => dispatch(pool, Quantise { source, first, lanes, words, side: Side::Weights }),
             }
-        }
+        });
     }
 
     /// The number of outputs: rows of W, columns of x Wᵀ.
@@ -135,7 +99,7 @@ impl Weight {
 
     /// The memory that the packed matrix takes.
     pub fn bytes(&self) -> usize {
-        size_of_val(&self.words[..]) + size_of_val(&self.scales[..]) + size_of_val(&self.offsets[..])
+        size_of_val(&self.words[..])
     }
 
     /// Reads one row of W back, as it was rounded: an embedding from a tied output head.
@@ -146,14 +110,22 @@ impl Weight {
         assert!(output < self.outputs, "row {output} of {}", self.outputs);
         assert_eq!(row.len(), self.inputs, "one number per input was expected");
         let panel = &self.words[output / PANEL * self.panel_words()..][..self.panel_words()];
-        let words = panel.iter().skip(output % PANEL).step_by(PANEL);
-        for (numbers, &word) in row.chunks_mut(self.precision.group()).zip(words) {
-            match self.precision {
-                Precision::F32 => numbers[0] = f32::from_bits(word),
-                Precision::Bf16 => numbers.copy_from_slice(&bf16_numbers(word)[..numbers.len()]),
-                Precision::Int8 => {
-                    let steps = numbers.iter_mut().zip(word.to_le_bytes());
-                    steps.for_each(|(number, byte)| *number = f32::from(byte as i8) * self.scales[output]);
+        let mut words = panel.iter().skip(output % PANEL).step_by(PANEL);
+        match self.precision {
+            Precision::F32 => row.iter_mut().zip(words).for_each(|(number, &word)| *number = f32::from_bits(word)),
+            Precision::Bf16 => {
+                let pairs = row.chunks_mut(2).zip(words);
+                pairs.for_each(|(pair, &word)| pair.copy_from_slice(&bf16_numbers(word)[..pair.len()]));
+            }
+            Precision::Int8 => {
+                for numbers in row.chunks_mut(BLOCK) {
+                    let block: [u32; WEIGHT_BLOCK] = std::array::from_fn(|_| words.next().copied().unwrap_or_default());
+                    let scales = bf16_numbers(block[BLOCK_GROUPS]);
+                    for (group, (numbers, word)) in numbers.chunks_mut(4).zip(block).enumerate() {
+                        let bytes = numbers.iter_mut().zip(word.to_le_bytes());
+                        let scale = scales[group / HALF_GROUPS];
+                        bytes.for_each(|(number, byte)| *number = (f32::from(byte) - 128.0) * scale);
+                    }
                 }
             }
         }
@@ -190,7 +162,7 @@ impl Weight {
 
     /// Words of a whole panel.
     fn panel_words(&self) -> usize {
-        self.inputs.div_ceil(self.precision.group()) * PANEL
+        self.precision.weight_words(self.inputs) * PANEL
     }
 }
 
@@ -245,12 +217,6 @@ impl<'a> WeightSlice<'a> {
         let first_panel = self.outputs.start / PANEL;
         let first_group = self.inputs.start / self.weight.precision.group();
         &self.weight.words[(first_panel + index) * self.panel_stride() + first_group * PANEL..]
-    }
-
-    /// Scales and offsets of the outputs from panel `index` on (`Int8` only).
-    pub(crate) fn quantisation_from(&self, index: usize) -> (&'a [f32], &'a [i32]) {
-        let first = self.outputs.start + index * PANEL;
-        (&self.weight.scales[first..], &self.weight.offsets[first..])
     }
 }
 

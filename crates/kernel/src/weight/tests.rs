@@ -20,16 +20,19 @@ fn read(weight: &Weight) -> Vec<f32> {
 
 #[test]
 fn rows_read_back_as_they_were_rounded() {
-    for (outputs, inputs) in [(1, 1), (5, 7), (48, 16), (100, 33)] {
+    for (outputs, inputs) in [(1, 1), (5, 7), (48, 16), (100, 33), (49, 64), (20, 130)] {
         let source = matrix(outputs * inputs);
         let pack = |precision| read(&Weight::pack(&pool(), &source, outputs, inputs, precision));
         assert_eq!(pack(Precision::F32), source);
         let bf16: Vec<f32> = source.iter().map(|&value| half::bf16::from_f32(value).to_f32()).collect();
         assert_eq!(pack(Precision::Bf16), bf16);
         for (row, read) in source.chunks(inputs).zip(pack(Precision::Int8).chunks(inputs)) {
-            let step = row.iter().fold(0.0_f32, |max, value| max.max(value.abs())) / 127.0;
-            let worst = row.iter().zip(read).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(worst <= 0.5001 * step, "{worst} with steps of {step}");
+            for (row, read) in row.chunks(32).zip(read.chunks(32)) {
+                // Steps are bf16, rounded up.
+                let step = row.iter().fold(0.0_f32, |max, value| max.max(value.abs())) / 127.0 * (1.0 + 1.0 / 128.0);
+                let worst = row.iter().zip(read).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(worst <= 0.5001 * step, "{worst} with steps of {step}");
+            }
         }
     }
 }
@@ -43,7 +46,6 @@ fn a_transposed_matrix_packs_like_the_matrix() {
         let direct = Weight::pack(&pool(), &source, outputs, inputs, precision);
         let other = Weight::pack_transposed(&pool(), &transposed, outputs, inputs, precision);
         assert_eq!(direct.words[..], other.words[..]);
-        assert_eq!((&direct.scales, &direct.offsets), (&other.scales, &other.offsets));
     }
 }
 
@@ -56,7 +58,6 @@ fn repacking_replaces_everything() {
         weight.repack(&pool(), &second);
         let fresh = Weight::pack(&pool(), &second, outputs, inputs, precision);
         assert_eq!(weight.words[..], fresh.words[..]);
-        assert_eq!((&weight.scales, &weight.offsets), (&fresh.scales, &fresh.offsets));
     }
 }
 
@@ -65,7 +66,7 @@ fn packed_sizes_are_what_the_precisions_promise() {
     let bytes = |precision| Weight::zeroed(96, 64, precision).bytes();
     assert_eq!(bytes(Precision::F32), 96 * 64 * 4);
     assert_eq!(bytes(Precision::Bf16), 96 * 64 * 2);
-    assert_eq!(bytes(Precision::Int8), 96 * 64 + 96 * 8);
+    assert_eq!(bytes(Precision::Int8), 96 * 64 + 96 * 4);
 }
 
 #[test]

@@ -7,7 +7,6 @@
 use kernel::{Columns, Epilogue, LowRank, Pool, Precision, Rows, Weight};
 
 use super::dropout;
-use super::frozen_rows::FrozenRows;
 use super::model::{Layer, LinearMap};
 use crate::{Linear, Lora};
 
@@ -107,25 +106,23 @@ impl PackedFan {
 
 /// Reused buffers for packed activations.
 pub(super) struct Packing {
-    rows: FrozenRows,
+    rows: Rows,
     rows_f32: Rows,
     dropped: Vec<f32>,
 }
 
 impl Packing {
     pub(super) fn new(precision: Precision) -> Packing {
-        Packing { rows: FrozenRows::new(precision), rows_f32: Rows::new(Precision::F32), dropped: Vec::new() }
+        Packing { rows: Rows::new(precision), rows_f32: Rows::new(Precision::F32), dropped: Vec::new() }
     }
 
     /// `x` (m × k), which `rows` already hold, in f32: the same rows where those are f32 too.
     fn exact(&mut self, pool: &Pool, x: &[f32], m: usize, k: usize) -> &Rows {
-        match self.rows.exact() {
-            Some(rows) => rows,
-            None => {
-                self.rows_f32.pack(pool, x, m, k);
-                &self.rows_f32
-            }
+        if self.rows.precision() == Precision::F32 {
+            return &self.rows;
         }
+        self.rows_f32.pack(pool, x, m, k);
+        &self.rows_f32
     }
 }
 
@@ -169,7 +166,7 @@ impl Maps<'_> {
             out.resize(m * forward.outputs(), 0.0);
             let epilogue =
                 Epilogue { low_rank: self.low_rank(linear, u), bias: bias.as_deref(), accumulate: into == Into::Add };
-            packing.rows.product(self.pool, forward, &epilogue, out);
+            kernel::product(self.pool, &packing.rows, forward, &epilogue, out);
         }
     }
 
@@ -233,7 +230,7 @@ impl Maps<'_> {
             let low_rank = self.pair_backward(packing, linear, (input, u), (d_out, m), &mut du, gradients);
             let Some(transposed) = &map.transposed else { continue };
             let epilogue = Epilogue { low_rank, bias: None, accumulate: turn > 0 };
-            packing.rows.product(self.pool, transposed, &epilogue, d_input);
+            kernel::product(self.pool, &packing.rows, transposed, &epilogue, d_input);
             self.dropped_backward(packing, linear, &du, d_input);
         }
     }

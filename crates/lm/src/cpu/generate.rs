@@ -5,12 +5,11 @@
 
 use std::collections::VecDeque;
 
-use kernel::{Epilogue, LogSum, Pool};
+use kernel::{Epilogue, LogSum, Pool, Rows};
 
 use super::adapter::{PackedLora, Packing, Use};
 use super::batch::{Batch, KvStore};
 use super::forward::{Activations, Pass};
-use super::frozen_rows::FrozenRows;
 use super::model::{Model, VOCABULARY_BLOCK};
 use super::{CpuEngine, validate};
 use crate::{
@@ -371,7 +370,7 @@ fn log_sum(pool: &Pool, logits: &[f32], inverse_temperature: f32) -> f32 {
 
 /// Logits of a few states over the whole vocabulary.
 struct Logits {
-    states: FrozenRows,
+    states: Rows,
     block: Vec<f32>,
     /// (states × vocabulary)
     plain: Vec<f32>,
@@ -379,7 +378,7 @@ struct Logits {
 
 impl Logits {
     fn new(model: &Model) -> Logits {
-        Logits { states: FrozenRows::new(model.precision), block: Vec::new(), plain: Vec::new() }
+        Logits { states: Rows::new(model.precision), block: Vec::new(), plain: Vec::new() }
     }
 
     fn compute(&mut self, decoder: &Decoder<'_>, hidden: &[f32], states: usize) {
@@ -390,7 +389,7 @@ impl Logits {
         for (index, weight) in model.head.blocks.iter().enumerate() {
             let columns = weight.outputs();
             self.block.resize(states * columns, 0.0);
-            self.states.product(pool, weight, &Epilogue::default(), &mut self.block);
+            kernel::product(pool, &self.states, weight, &Epilogue::default(), &mut self.block);
             let start = index * VOCABULARY_BLOCK;
             let block = &self.block;
             pool.chunks(&mut self.plain, vocabulary, |row, logits| {

@@ -7,9 +7,8 @@
 //! the log-sum, rescaled whenever a block raises the running maximum: attention over the vocabulary, with W as keys and
 //! as values. Backward is then a handful of operations a token.
 
-use kernel::{Epilogue, LogSum, Pool};
+use kernel::{Epilogue, LogSum, Pool, Rows};
 
-use super::frozen_rows::FrozenRows;
 use super::model::{Model, VOCABULARY_BLOCK};
 use crate::Token;
 
@@ -54,8 +53,8 @@ impl Shape {
 
 /// Buffers of a sweep.
 pub(super) struct Sweep {
-    states: FrozenRows,
-    weights: FrozenRows,
+    states: Rows,
+    weights: Rows,
     logits: Vec<f32>,
     exponentials: Vec<f32>,
 }
@@ -69,7 +68,7 @@ pub(super) enum Gradient {
 
 impl Sweep {
     pub(super) fn new(model: &Model) -> Sweep {
-        let rows = || FrozenRows::new(model.precision);
+        let rows = || Rows::new(model.precision);
         Sweep { states: rows(), weights: rows(), logits: Vec::new(), exponentials: Vec::new() }
     }
 
@@ -119,7 +118,7 @@ impl Sweep {
         let weight = &model.head.blocks[block];
         let (states, columns) = (gathered.wanted.len(), weight.outputs());
         self.logits.resize(states * columns, 0.0);
-        self.states.product(pool, weight, &Epilogue::default(), &mut self.logits);
+        kernel::product(pool, &self.states, weight, &Epilogue::default(), &mut self.logits);
         kernel::scale_and_softcap(pool, &mut self.logits, 1.0 / shape.temperature, shape.softcap);
         gathered.pick(block * VOCABULARY_BLOCK, &self.logits, columns, shape);
         let before: Vec<f32> = gathered.log_sums.iter().map(|sum| sum.max).collect();
@@ -138,7 +137,7 @@ impl Sweep {
             }
             self.weights.pack(pool, &self.exponentials, states, columns);
             let epilogue = Epilogue { accumulate: true, ..Epilogue::default() };
-            self.weights.product(pool, &model.head.transposed[block], &epilogue, expected);
+            kernel::product(pool, &self.weights, &model.head.transposed[block], &epilogue, expected);
         }
     }
 }

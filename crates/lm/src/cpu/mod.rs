@@ -3,7 +3,6 @@
 //! ## Layout, in reading order
 //! - [`model`]: frozen weights, packed once
 //! - [`batch`]: packed batches of token runs, keys and values
-//! - [`frozen_rows`]: activations packed for frozen products
 //! - [`adapter`]: LoRA beside the frozen products
 //! - [`forward`], [`backward`]: one layer each way
 //! - [`head`]: log-probabilities without a logits matrix; [`heads`]: value and reward heads
@@ -14,7 +13,6 @@ mod backward;
 mod batch;
 mod dropout;
 mod forward;
-mod frozen_rows;
 mod generate;
 mod head;
 mod heads;
@@ -62,8 +60,7 @@ pub enum Precision {
     F32,
     /// bf16 weights and activations.
     Bf16,
-    /// int8 weights, activations of two bytes: half the memory traffic of bf16 and faster for few samples at a time,
-    /// slower for many; no gradients.
+    /// 8-bit weights and activations, a scale for 32 numbers: half the memory traffic of bf16; no gradients.
     Int8,
 }
 

@@ -98,6 +98,28 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// All layers in order; what they make of the rows `read`, (read × hidden). Whatever the last layer does after its
+    /// attention, it does for these rows alone: the others leave nothing but their keys and values.
+    pub(super) fn read_layers(
+        &self,
+        store: &mut KvStore,
+        (packing, a): (&mut Packing, &mut Activations),
+        read: &[usize],
+    ) -> Vec<f32> {
+        let hidden = self.model.architecture.hidden;
+        let Some(last) = self.model.layers.len().checked_sub(1) else { return gather(&a.entry, read, hidden) };
+        for index in 0..last {
+            self.layer(index, store, packing, a);
+            std::mem::swap(&mut a.entry, &mut a.exit);
+        }
+        self.attend(last, store, packing, a);
+        a.entry = gather(&a.entry, read, hidden);
+        a.attended = gather(&a.attended, read, a.attended.len() / self.batch.rows().max(1));
+        self.attention_out(last, packing, a);
+        self.feed_forward_half(last, packing, a);
+        std::mem::take(&mut a.exit)
+    }
+
     /// exit = layer(entry).
     pub(super) fn layer(&self, index: usize, store: &mut KvStore, packing: &mut Packing, a: &mut Activations) {
         self.attention_half(index, store, packing, a);
@@ -116,6 +138,12 @@ impl<'a> Pass<'a> {
 
     /// middle = entry + O · attention(norm(entry)), with the architecture's norms in their places.
     fn attention_half(&self, index: usize, store: &mut KvStore, packing: &mut Packing, a: &mut Activations) {
+        self.attend(index, store, packing, a);
+        self.attention_out(index, packing, a);
+    }
+
+    /// attended = attention(norm(entry)).
+    fn attend(&self, index: usize, store: &mut KvStore, packing: &mut Packing, a: &mut Activations) {
         let (layer, architecture) = (&self.model.layers[index], &self.model.architecture);
         self.norm_input(index, a);
         let outs = &mut [&mut a.queries, &mut a.keys, &mut a.values];
@@ -140,6 +168,11 @@ impl<'a> Pass<'a> {
         a.log_sums.resize(rows * architecture.heads, 0.0);
         let out = (&mut a.attended[..], Some(&mut a.log_sums[..]));
         store.attend(self.pool, &self.attention_shape(window), index, self.batch, &a.queries, out);
+    }
+
+    /// middle = entry + O attended.
+    fn attention_out(&self, index: usize, packing: &mut Packing, a: &mut Activations) {
+        let layer = &self.model.layers[index];
         let maps = self.maps(index, Fan::AttentionOut);
         a.middle.clone_from(&a.entry);
         match &layer.post_attention_norm {
@@ -207,4 +240,9 @@ impl<'a> Pass<'a> {
         out.resize(input.len(), 0.0);
         self.rms_norm(weight).forward(self.pool, input, out);
     }
+}
+
+/// Some rows of a matrix, in this order.
+pub(super) fn gather(matrix: &[f32], rows: &[usize], width: usize) -> Vec<f32> {
+    rows.iter().flat_map(|row| &matrix[row * width..][..width]).copied().collect()
 }

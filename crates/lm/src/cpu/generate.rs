@@ -275,10 +275,7 @@ impl<'a> Generation<'a> {
         let pass = Pass::new(pool, model, adapter, batch);
         let (packing, activations) = &mut self.work;
         pass.embed(activations);
-        pass.layers(&mut self.store, (packing, activations), |_, _| {});
-        let hidden = model.architecture.hidden;
-        let last: Vec<f32> =
-            states.iter().flat_map(|row| &activations.entry[row * hidden..][..hidden]).copied().collect();
+        let last = pass.read_layers(&mut self.store, (packing, activations), states);
         let mut normed = vec![0.0; last.len()];
         model.last_norm().forward(pool, &last, &mut normed);
         normed

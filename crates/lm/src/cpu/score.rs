@@ -5,7 +5,7 @@ use kernel::Update;
 use super::adapter::{PackedLora, Use};
 use super::backward::{Gradients, branches};
 use super::batch::{Batch, KvStore};
-use super::forward::Pass;
+use super::forward::{Pass, gather};
 use super::head::{Gradient, HeadScores, Sweep};
 use super::tape::{Chunk, KeptLayer, States, Tape};
 use super::{CpuEngine, heads, validate};
@@ -94,16 +94,20 @@ impl CpuEngine {
         let mut layers = Vec::new();
         let pass = Pass::new(pool, model, adapter, &batch);
         pass.embed(activations);
-        pass.layers(&mut store, (packing, activations), |index, activations| match keep {
-            Keep::Nothing => {}
-            Keep::Layers(kept) if index >= kept => layers.push(KeptLayer::Entry(activations.entry.clone())),
-            Keep::Layers(_) => {
-                let mut kept = spare.pop().unwrap_or_default();
-                kept.keep(pool, activations, model.precision);
-                layers.push(KeptLayer::All(Box::new(kept)));
+        let last = match keep {
+            Keep::Nothing => pass.read_layers(&mut store, (packing, activations), &states.rows),
+            Keep::Layers(kept) => {
+                pass.layers(&mut store, (packing, activations), |index, activations| {
+                    if index >= kept {
+                        return layers.push(KeptLayer::Entry(activations.entry.clone()));
+                    }
+                    let mut all = spare.pop().unwrap_or_default();
+                    all.keep(pool, activations, model.precision);
+                    layers.push(KeptLayer::All(Box::new(all)));
+                });
+                gather(&activations.entry, &states.rows, architecture.hidden)
             }
-        });
-        let last = gather(&activations.entry, &states.rows, architecture.hidden);
+        };
         let mut normed = vec![0.0; last.len()];
         model.last_norm().forward(pool, &last, &mut normed);
         let gradient = if keep == Keep::Nothing { Gradient::No } else { Gradient::Yes };
@@ -221,10 +225,6 @@ fn pack(groups: &[Group], store: &mut KvStore, (reads, with_heads): (Reads, bool
         }
     }
     (batch, states)
-}
-
-fn gather(residual: &[f32], rows: &[usize], hidden: usize) -> Vec<f32> {
-    rows.iter().flat_map(|row| &residual[row * hidden..][..hidden]).copied().collect()
 }
 
 /// Bring the log-probs of one chunk into the shape of its groups.

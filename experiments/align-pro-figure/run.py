@@ -230,6 +230,10 @@ def main():
     if not chosen:
         sys.exit(f"no cell has {arguments.only!r} in its name; they are {', '.join(map('-'.join, every))}")
     left_out = [] if arguments.data else [f"`{name}`, because there is no --data" for name in sorted(NEED_DATA)]
+    asked = [one for one in every if arguments.data or one[2] not in NEED_DATA]
+    not_asked = ["-".join(one) for one in asked if one not in chosen]
+    if not_asked:
+        left_out.append(f"{', '.join(not_asked)}, because of `--only {arguments.only}`")
     settle(arguments)
     subprocess.run(["cargo", "build", "--release", "--locked", "-p", "align-pro"], cwd=ROOT, check=True)
     if any(name == "helpful" for _, _, name in chosen):

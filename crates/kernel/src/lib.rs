@@ -20,7 +20,7 @@
 //! Weights are packed in panels of 48 outputs, activations in blocks of up to nine rows. Along the inputs both are cut
 //! into groups of one 32-bit word (one f32, two bf16 or four bytes), and word `(group, lane)` of a panel or block stands
 //! at `group · lanes + lane`. A tile of a product thus reads both operands front to back, and one driver serves all
-//! precisions.
+//! precisions. Behind the groups of 64 bytes of a row stand the scales of either half.
 
 mod attention;
 mod attention_backward;

@@ -58,8 +58,10 @@ struct Memory {
     weights_f32: u64,
     weights_bf16: u64,
     weights_int8: u64,
-    /// Keys and values of one token.
-    cache_per_token: u64,
+    /// Keys and values of one token, where weights are f32.
+    cache_per_token_f32: u64,
+    /// The same beside narrower weights.
+    cache_per_token_bf16: u64,
     /// A LoRA step of rank 16 on all linear maps over 8 sequences of 256 tokens, bf16 weights included.
     training_step: u64,
 }
@@ -121,8 +123,10 @@ fn memory(architecture: &Architecture, parameters: u64) -> Memory {
     Memory {
         weights_f32: parameters * F32,
         weights_bf16: parameters * 2,
-        weights_int8: parameters,
-        cache_per_token: 2 * layers * key * F32,
+        // A scale of two bytes for 32 inputs.
+        weights_int8: parameters + parameters / 16,
+        cache_per_token_f32: 2 * layers * key * F32,
+        cache_per_token_bf16: 2 * layers * key * 2,
         training_step: parameters * 4 + tokens * (tape + one_layer) + adapter * 4 * F32,
     }
 }
@@ -149,12 +153,13 @@ fn print(report: &Report, output: &mut Output) -> anyhow::Result<()> {
         format!("{kind} {share:.1} % ({} tensors)", storage.tensors)
     });
     row("quantisation", storage.collect::<Vec<_>>().join(", "))?;
-    let Memory { weights_f32, weights_bf16, weights_int8, cache_per_token, training_step } = &report.memory;
-    let [f32, bf16, int8] = [weights_f32, weights_bf16, weights_int8].map(|&bytes| HumanBytes(bytes));
+    let &Memory { weights_f32, weights_bf16, weights_int8, training_step, .. } = &report.memory;
+    let cache = [report.memory.cache_per_token_f32, report.memory.cache_per_token_bf16].map(HumanBytes);
+    let [f32, bf16, int8] = [weights_f32, weights_bf16, weights_int8].map(HumanBytes);
     row("memory", format!("weights {f32} (f32), {bf16} (bf16), {int8} (int8)"))?;
-    row("", format!("{} for each token of every running sample", HumanBytes(*cache_per_token)))?;
+    row("", format!("{} (f32), {} (else) for each token of every running sample", cache[0], cache[1]))?;
     let step = format!("LoRA step of {STEP_SEQUENCES} × {STEP_TOKENS} tokens, rank {STEP_RANK}, bf16");
-    row("", format!("about {} for a {step}", HumanBytes(*training_step)))
+    row("", format!("about {} for a {step}", HumanBytes(training_step)))
 }
 
 fn millions(parameters: u64) -> String {

@@ -26,9 +26,13 @@ impl Batch {
     }
 
     fn caches(&self) -> Vec<KvCache> {
+        self.caches_of(CacheNumbers::F32)
+    }
+
+    fn caches_of(&self, numbers: CacheNumbers) -> Vec<KvCache> {
         let width = self.shape.kv_heads * self.shape.head_dim;
         let fill = |(rows, _): &(Range<usize>, Option<Range<usize>>)| {
-            let mut cache = KvCache::new(CacheNumbers::F32, self.shape.kv_heads, self.shape.head_dim, 5);
+            let mut cache = KvCache::new(numbers, self.shape.kv_heads, self.shape.head_dim, 5);
             let part = |matrix: &[f32], rows: Range<usize>| matrix[rows.start * width..rows.end * width].to_vec();
             let half = rows.start + rows.len() / 3;
             for rows in [rows.start..half, half..rows.end] {
@@ -107,6 +111,28 @@ fn one_token_at_a_time_gives_the_bits_of_a_causal_pass() {
                 let (out, log_sums) = batch.run(&pool, &batch.spans(&caches));
                 assert_one_by_one(&pool, &batch, &caches, (&out, &log_sums));
             }
+        }
+    }
+}
+
+#[test]
+fn narrow_caches_give_the_bits_of_wide_ones_that_hold_the_same_numbers() {
+    let rounded = |numbers: &[f32]| -> Vec<f32> { numbers.iter().map(|&x| half::bf16::from_f32(x).to_f32()).collect() };
+    for pool in pools(2) {
+        for (heads, kv_heads, head_dim) in SHAPES {
+            let segments = [(61, None), (70, Some(0)), (2, Some(0)), (52, None)];
+            let mut batch = Batch::new(shape(heads, kv_heads, head_dim, Some(90)), &segments);
+            let narrow = batch.caches_of(CacheNumbers::Bf16);
+            let bytes = |caches: &[KvCache]| caches.iter().map(KvCache::bytes).sum::<usize>();
+            (batch.k, batch.v) = (rounded(&batch.k), rounded(&batch.v));
+            let wide = batch.caches();
+            assert_eq!(2 * bytes(&narrow), bytes(&wide));
+            let (out, log_sums) = batch.run(&pool, &batch.spans(&wide));
+            let found = batch.run(&pool, &batch.spans(&narrow));
+            assert_same_bits("out", &found.0, &out);
+            assert_same_bits("log-sums", &found.1, &log_sums);
+            // Few rows take another way than many.
+            assert_one_by_one(&pool, &batch, &narrow, (&out, &log_sums));
         }
     }
 }

@@ -229,13 +229,12 @@ def main():
             if not (arguments.data / file).is_file():
                 sys.exit(f"there is no {arguments.data / file}")
     every = [(prompter, target, name) for name in SETS for prompter in PROMPTERS for target in TARGETS]
-    is_asked = lambda one: any(text in "-".join(one) for text in arguments.only.split(","))
-    chosen = [one for one in every if is_asked(one) and (arguments.data or one[2] not in NEED_DATA)]
+    possible = [one for one in every if arguments.data or one[2] not in NEED_DATA]
+    chosen = [one for one in possible if any(text in "-".join(one) for text in arguments.only.split(","))]
     if not chosen:
         sys.exit(f"no cell has {arguments.only!r} in its name; they are {', '.join(map('-'.join, every))}")
     left_out = [] if arguments.data else [f"`{name}`, because there is no --data" for name in sorted(NEED_DATA)]
-    asked = [one for one in every if arguments.data or one[2] not in NEED_DATA]
-    not_asked = ["-".join(one) for one in asked if one not in chosen]
+    not_asked = ["-".join(one) for one in possible if one not in chosen]
     if not_asked:
         left_out.append(f"{', '.join(not_asked)}, because of `--only {arguments.only}`")
     settle(arguments)

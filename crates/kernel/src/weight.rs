@@ -149,7 +149,7 @@ impl Weight {
     ///
     /// # Panics
     /// If the range starts or ends inside a 32-bit group (ending at the last input is fine), is out of bounds, or the
-    /// precision is `Int8`, whose sums run over whole rows.
+    /// precision is `Int8`, whose sums run over blocks with scales of their own.
     pub fn input_range(&self, inputs: Range<usize>) -> WeightSlice<'_> {
         let group = self.precision.group();
         assert!(self.precision != Precision::Int8, "8-bit weights cannot be cut along their inputs");

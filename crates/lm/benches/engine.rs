@@ -141,7 +141,11 @@ fn generate(
         stop_strings: Vec::new(),
     };
     let requests: Vec<Request> = (0..prompts).map(request).collect();
-    let samples = engine.generate(&requests, group.map(|(lora, _)| lora)).expect("samples");
+    let samples = match group {
+        None => engine.generate(&requests, None),
+        Some((lora, _)) => engine.generate_recorded(&requests, lora),
+    };
+    let samples = samples.expect("samples");
     let continuations = samples.into_iter().map(|samples| samples.into_iter().map(|sample| sample.tokens).collect());
     requests
         .into_iter()

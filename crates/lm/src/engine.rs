@@ -19,6 +19,13 @@ pub trait Engine {
     /// Sample `request.seeds.len()` continuations of each request's prompt; one inner vector a request, in seed order.
     fn generate(&mut self, requests: &[Request], adapter: Option<&Lora>) -> Result<Vec<Vec<Sample>>, Error>;
 
+    /// [`generate`](Engine::generate), keeping each token's activations until the next call of this kind, so that
+    /// [`score_with_tape`](Engine::score_with_tape) of the same texts under the same adapter needs no forward pass. Results are
+    /// the same, here and there; an engine need not keep anything.
+    fn generate_recorded(&mut self, requests: &[Request], adapter: &Lora) -> Result<Vec<Vec<Sample>>, Error> {
+        self.generate(requests, Some(adapter))
+    }
+
     /// Log-probabilities of given continuations, without anything kept for gradients.
     fn score(&mut self, groups: &[Group], adapter: Option<&Lora>, options: &ScoreOptions) -> Result<Scores, Error>;
 
@@ -104,7 +111,7 @@ pub enum Finish {
 }
 
 /// A prompt and its continuations to be scored; the prompt is computed once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// Shared prefix, at least one token; not scored.
     pub prefix: Vec<Token>,

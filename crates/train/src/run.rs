@@ -110,7 +110,11 @@ impl<'a, E: Engine> Run<'a, E> {
             })
             .collect();
         let mut seconds = Seconds::default();
-        let mut prompter = self.prompter.with(Some(&state.adapter));
+        // Dropout masks what scoring computes, so that nothing of the sampling could serve it.
+        let mut prompter = match self.lora.dropout > 0.0 {
+            true => self.prompter.with(Some(&state.adapter)),
+            false => self.prompter.learning(&state.adapter),
+        };
         let groups = collect(&mut prompter, &mut self.environment, &jobs, &mut seconds)?;
         let prefixes = records.iter().map(|record| self.prompter.prefix(record)).collect::<Result<_, _>>()?;
         Ok(Batch { records, prefixes, groups, seconds })

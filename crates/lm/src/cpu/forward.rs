@@ -89,7 +89,7 @@ impl<'a> Pass<'a> {
         &self,
         store: &mut KvStore,
         (packing, activations): (&mut Packing, &mut Activations),
-        mut after: impl FnMut(usize, &Activations),
+        mut after: impl FnMut(usize, &mut Activations),
     ) {
         for index in 0..self.model.layers.len() {
             self.layer(index, store, packing, activations);

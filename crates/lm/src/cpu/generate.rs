@@ -9,8 +9,9 @@ use kernel::{Epilogue, LogSum, Pool, Rows};
 
 use super::adapter::{PackedLora, Packing, Use};
 use super::batch::{Batch, KvStore};
-use super::forward::{Activations, Pass};
+use super::forward::{Activations, Pass, gather};
 use super::model::{Model, VOCABULARY_BLOCK};
+use super::recording::Recorder;
 use super::{CpuEngine, validate};
 use crate::{
     Error, Finish, LogSums, Lora, Request, Sample, Sampler, ScoreOptions, StopStrings, TextStream, Token, Tokenizer,
@@ -31,10 +32,39 @@ impl CpuEngine {
     ) -> Result<Vec<Vec<Sample>>, Error> {
         validate::requests(&self.model.architecture, requests, self.tokenizer.is_some())?;
         validate::adapter(&self.model.architecture, adapter, &ScoreOptions::default())?;
+        Ok(self.sample(requests, adapter, None)?.0)
+    }
+
+    /// The same, with a recording for [`score_with_tape`](crate::Engine::score_with_tape), unless there is nothing that it
+    /// could serve or it would outgrow the tape's memory.
+    pub(super) fn record_requests(&mut self, requests: &[Request], adapter: &Lora) -> Result<Vec<Vec<Sample>>, Error> {
+        self.forget();
+        let architecture = &self.model.architecture;
+        validate::requests(architecture, requests, self.tokenizer.is_some())?;
+        validate::adapter(architecture, Some(adapter), &ScoreOptions::default())?;
+        let served = validate::trainable(self.model.precision).is_ok()
+            && adapter.shape.heads == 0
+            && adapter.dropout.is_none()
+            && requests.iter().all(|request| request.tails.is_empty());
+        let limit = self.tape_budget / super::tape_bytes_per_token(architecture, self.precision()).max(1);
+        let tokens = |request: &Request| request.prompt.len() + request.seeds.len() * request.max_tokens;
+        let rows = (requests.iter().map(tokens).sum(), limit);
+        let recorder = served.then(|| Recorder::new(adapter, rows, architecture.layers, &mut self.spare));
+        let (samples, recorder) = self.sample(requests, Some(adapter), recorder)?;
+        self.recording = recorder.map(Recorder::finish);
+        Ok(samples)
+    }
+
+    fn sample(
+        &mut self,
+        requests: &[Request],
+        adapter: Option<&Lora>,
+        recorder: Option<Recorder>,
+    ) -> Result<(Vec<Vec<Sample>>, Option<Recorder>), Error> {
         let packed = adapter.map(|lora| PackedLora::pack(&self.pool, lora, Use::Forward));
         let CpuEngine { pool, model, packing, activations, tokenizer, .. } = self;
         let decoder = Decoder { pool, model, adapter: packed.as_ref(), tokenizer: tokenizer.as_deref() };
-        Generation::new(decoder, requests, (packing, activations)).run()
+        Generation::new(decoder, requests, (packing, activations), recorder).run()
     }
 }
 
@@ -107,6 +137,7 @@ struct Generation<'a> {
     rows: Vec<Row<'a>>,
     logits: Logits,
     done: Vec<Vec<Option<Sample>>>,
+    recorder: Option<Recorder>,
 }
 
 impl<'a> Generation<'a> {
@@ -114,6 +145,7 @@ impl<'a> Generation<'a> {
         decoder: Decoder<'a>,
         requests: &'a [Request],
         work: (&'a mut Packing, &'a mut Activations),
+        recorder: Option<Recorder>,
     ) -> Generation<'a> {
         let samples = |(request, each): (usize, &Request)| (0..each.seeds.len()).map(move |sample| (request, sample));
         Generation {
@@ -126,10 +158,11 @@ impl<'a> Generation<'a> {
             rows: Vec::new(),
             logits: Logits::new(decoder.model),
             done: requests.iter().map(|request| vec![None; request.seeds.len()]).collect(),
+            recorder,
         }
     }
 
-    fn run(mut self) -> Result<Vec<Vec<Sample>>, Error> {
+    fn run(mut self) -> Result<(Vec<Vec<Sample>>, Option<Recorder>), Error> {
         while !self.waiting.is_empty() || !self.rows.is_empty() {
             let begun = self.admit();
             if begun < self.rows.len() {
@@ -140,7 +173,8 @@ impl<'a> Generation<'a> {
             }
             self.retire();
         }
-        Ok(self.done.into_iter().map(|samples| samples.into_iter().flatten().collect()).collect())
+        let samples = self.done.into_iter().map(|samples| samples.into_iter().flatten().collect()).collect();
+        Ok((samples, self.recorder))
     }
 
     /// Fill free rows with waiting samples, computing prompts and tails as they are needed; how many rows are new (at the
@@ -275,7 +309,17 @@ impl<'a> Generation<'a> {
         let pass = Pass::new(pool, model, adapter, batch);
         let (packing, activations) = &mut self.work;
         pass.embed(activations);
-        let last = pass.read_layers(&mut self.store, (packing, activations), states);
+        self.recorder.take_if(|recorder| !recorder.has_room(batch));
+        let last = match &mut self.recorder {
+            None => pass.read_layers(&mut self.store, (packing, activations), states),
+            Some(recorder) => {
+                pass.layers(&mut self.store, (packing, activations), |index, activations| {
+                    recorder.layer(&pass, index, activations);
+                });
+                recorder.conclude(batch, &activations.entry);
+                gather(&activations.entry, states, model.architecture.hidden)
+            }
+        };
         let mut normed = vec![0.0; last.len()];
         model.last_norm().forward(pool, &last, &mut normed);
         normed
@@ -304,12 +348,18 @@ impl<'a> Generation<'a> {
             let Some(finish) = self.rows[index].finish else { continue };
             let row = self.rows.remove(index);
             self.store.close(row.segment);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.sample(&self.requests[row.request].prompt, &row.tokens, row.segment);
+            }
             let Row { tokens, token_logps, plain_token_logps, .. } = row;
             self.done[row.request][row.sample] = Some(Sample { tokens, token_logps, plain_token_logps, finish });
             if let Some(prompt) = &mut self.prompts[row.request] {
                 prompt.users -= 1;
                 if prompt.users == 0 {
                     self.store.close(prompt.segment);
+                    if let Some(recorder) = &mut self.recorder {
+                        recorder.prompt(&self.requests[row.request].prompt, prompt.segment);
+                    }
                     self.prompts[row.request] = None;
                 }
             }

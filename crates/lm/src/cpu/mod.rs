@@ -6,7 +6,7 @@
 //! - [`adapter`]: LoRA beside the frozen products
 //! - [`forward`], [`backward`]: one layer each way
 //! - [`head`]: log-probabilities without a logits matrix; [`heads`]: value and reward heads
-//! - [`score`], [`generate`]: the engine's calls
+//! - [`score`], [`generate`]: the engine's calls; [`recording`]: what the one spares the other
 
 mod adapter;
 mod backward;
@@ -18,6 +18,7 @@ mod head;
 mod heads;
 mod machine;
 mod model;
+mod recording;
 mod score;
 mod tape;
 mod validate;
@@ -31,6 +32,7 @@ use self::adapter::Packing;
 use self::forward::Activations;
 pub use self::machine::{default_precision, instruction_set};
 use self::model::Model;
+use self::recording::Recording;
 use self::tape::KeptActivations;
 pub use self::tape::{Tape, tape_bytes_per_token};
 use crate::{
@@ -48,6 +50,8 @@ pub struct CpuEngine {
     activations: Activations,
     /// Memory of tapes gone by, for the next one.
     spare: Vec<KeptActivations>,
+    /// What the last recorded samples left.
+    recording: Option<Recording>,
 }
 
 /// In which precision the frozen products are computed; LoRA and accumulators are f32 in all of them.
@@ -108,6 +112,7 @@ impl CpuEngine {
             packing: Packing::new(precision),
             activations: Activations::default(),
             spare: Vec::new(),
+            recording: None,
         })
     }
 
@@ -140,6 +145,10 @@ impl Engine for CpuEngine {
 
     fn generate(&mut self, requests: &[Request], adapter: Option<&Lora>) -> Result<Vec<Vec<Sample>>, Error> {
         self.generate_requests(requests, adapter)
+    }
+
+    fn generate_recorded(&mut self, requests: &[Request], adapter: &Lora) -> Result<Vec<Vec<Sample>>, Error> {
+        self.record_requests(requests, adapter)
     }
 
     fn score(&mut self, groups: &[Group], adapter: Option<&Lora>, options: &ScoreOptions) -> Result<Scores, Error> {

@@ -1,29 +1,22 @@
 //! Scoring given continuations after shared prefixes, and the gradients of their log-probabilities.
 
+use std::sync::Arc;
+
 use kernel::Update;
 
 use super::adapter::{PackedLora, Use};
 use super::backward::{Gradients, branches};
 use super::batch::{Batch, KvStore};
 use super::forward::{Pass, gather};
-use super::head::{Gradient, HeadScores, Sweep};
+use super::head::{Gradient, Sweep};
+use super::model::Model;
+use super::recording::Recording;
 use super::tape::{Chunk, KeptLayer, States, Tape};
 use super::{CpuEngine, heads, validate};
-use crate::{Error, Group, Lora, LoraGradients, Reads, ScoreOptions, Scores, Upstream};
+use crate::{Error, Group, Lora, LoraGradients, Reads, ScoreOptions, Scores, Token, Upstream};
 
 /// Rows of one packed batch while scoring; a longer single group is taken whole.
 const CHUNK_ROWS: usize = 4096;
-
-/// What the forward pass of a chunk leaves.
-struct Scored {
-    batch: Batch,
-    store: KvStore,
-    states: States,
-    last: Vec<f32>,
-    normed: Vec<f32>,
-    head: HeadScores,
-    layers: Vec<KeptLayer>,
-}
 
 /// What a chunk keeps for its backward pass.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,7 +39,7 @@ impl CpuEngine {
         let mut scores = Scores::default();
         for groups in chunks(groups) {
             let scored = self.forward(groups, packed.as_ref(), options, Keep::Nothing);
-            collect(&mut scores, &scored.states, &scored.head, adapter.map(|lora| (lora, &scored.normed[..])));
+            collect(&mut scores, &scored, adapter);
         }
         Ok(scores)
     }
@@ -68,12 +61,17 @@ impl CpuEngine {
         let layers = self.model.layers.len();
         let layer_bytes = super::tape_bytes_per_token(&self.model.architecture, self.precision()) / layers.max(1);
         for groups in chunks(groups) {
-            let kept = budget.checked_div(rows(groups) * layer_bytes).unwrap_or(layers).min(layers);
-            budget -= rows(groups) * layer_bytes * kept;
-            let scored = self.forward(groups, Some(&packed), options, Keep::Layers(kept));
-            collect(&mut scores, &scored.states, &scored.head, Some((adapter, &scored.normed[..])));
-            let Scored { batch, store, states, last, normed, head, layers } = scored;
-            tape.chunks.push(Chunk { batch, store, states, head, last, normed, layers });
+            let chunk = match self.recalled(groups, adapter, options) {
+                Some(chunk) => chunk,
+                None => {
+                    let kept = budget.checked_div(rows(groups) * layer_bytes).unwrap_or(layers).min(layers);
+                    budget -= rows(groups) * layer_bytes * kept;
+                    self.forget();
+                    self.forward(groups, Some(&packed), options, Keep::Layers(kept))
+                }
+            };
+            collect(&mut scores, &chunk, Some(adapter));
+            tape.chunks.push(chunk);
         }
         Ok((scores, tape))
     }
@@ -85,34 +83,56 @@ impl CpuEngine {
         adapter: Option<&PackedLora<'_>>,
         options: &ScoreOptions,
         keep: Keep,
-    ) -> Scored {
+    ) -> Chunk {
         let CpuEngine { pool, model, packing, activations, spare, .. } = self;
-        let architecture = &model.architecture;
-        let mut store = KvStore::passing(model);
         let with_heads = adapter.is_some_and(|adapter| adapter.lora.shape.heads > 0);
-        let (batch, states) = pack(groups, &mut store, (options.reads, with_heads));
+        let mut packed = Packed::new(model, groups, options.reads, with_heads);
         let mut layers = Vec::new();
-        let pass = Pass::new(pool, model, adapter, &batch);
+        let pass = Pass::new(pool, model, adapter, &packed.batch);
         pass.embed(activations);
         let last = match keep {
-            Keep::Nothing => pass.read_layers(&mut store, (packing, activations), &states.rows),
+            Keep::Nothing => pass.read_layers(&mut packed.store, (packing, activations), &packed.states.rows),
             Keep::Layers(kept) => {
-                pass.layers(&mut store, (packing, activations), |index, activations| {
+                pass.layers(&mut packed.store, (packing, activations), |index, activations| {
                     if index >= kept {
                         return layers.push(KeptLayer::Entry(activations.entry.clone()));
                     }
-                    let mut all = spare.pop().unwrap_or_default();
-                    all.keep(pool, activations, model.precision);
-                    layers.push(KeptLayer::All(Box::new(all)));
+                    let rows = pass.batch.rows();
+                    let mut all = spare.pop().unwrap_or_default().emptied(rows);
+                    all.append(pool, rows, activations, model.precision);
+                    layers.push(KeptLayer::All(Arc::new(all)));
                 });
-                gather(&activations.entry, &states.rows, architecture.hidden)
+                gather(&activations.entry, &packed.states.rows, model.architecture.hidden)
             }
         };
+        let gradient = if keep == Keep::Nothing { Gradient::No } else { Gradient::Yes };
+        self.read(packed, last, options.temperature, gradient).with_layers(layers, None)
+    }
+
+    /// The same from the recording of the samples, if the groups are such.
+    pub(super) fn recalled(&self, groups: &[Group], adapter: &Lora, options: &ScoreOptions) -> Option<Chunk> {
+        let recording = self.recording.as_ref().filter(|recording| recording.serves(adapter, options))?;
+        let rows = recording.rows(groups)?;
+        let packed = Packed::new(&self.model, groups, options.reads, false);
+        let read: Vec<usize> = packed.states.rows.iter().map(|&row| rows[row]).collect();
+        let last = gather(recording.last(), &read, self.model.architecture.hidden);
+        let layers = recording.layers().iter().map(|layer| KeptLayer::All(Arc::clone(layer))).collect();
+        Some(self.read(packed, last, options.temperature, Gradient::Yes).with_layers(layers, Some(rows)))
+    }
+
+    /// Sweep the head over the states that are read, whose residual streams after the last layer are `last`.
+    fn read(&self, packed: Packed, last: Vec<f32>, temperature: f32, gradient: Gradient) -> Chunk {
+        let CpuEngine { pool, model, .. } = self;
+        let Packed { batch, store, states } = packed;
         let mut normed = vec![0.0; last.len()];
         model.last_norm().forward(pool, &last, &mut normed);
-        let gradient = if keep == Keep::Nothing { Gradient::No } else { Gradient::Yes };
-        let head = Sweep::new(model).score((pool, model), &normed, &states.wanted, options.temperature, gradient);
-        Scored { batch, store, states, last, normed, head, layers }
+        let head = Sweep::new(model).score((pool, model), &normed, &states.wanted, temperature, gradient);
+        Chunk { batch, store, states, head, last, normed, layers: Vec::new(), rows: None }
+    }
+
+    /// Give back the memory of what was recorded.
+    pub(super) fn forget(&mut self) {
+        self.spare.extend(self.recording.take().into_iter().flat_map(Recording::into_spare));
     }
 
     pub(super) fn backward_tape(
@@ -169,8 +189,8 @@ impl CpuEngine {
         for (index, kept) in chunk.layers.drain(..).enumerate().rev() {
             match kept {
                 KeptLayer::All(kept) => {
-                    kept.restore(pool, model.precision, activations);
-                    spare.push(*kept);
+                    kept.restore(pool, chunk.rows.as_deref(), model.precision, activations);
+                    spare.extend(Arc::into_inner(kept));
                 }
                 KeptLayer::Entry(entry) => {
                     activations.entry = entry;
@@ -208,32 +228,46 @@ fn rows(groups: &[Group]) -> usize {
     groups.iter().map(group_rows).sum()
 }
 
-/// Lay out a batch: each prefix once, then its continuations as branches of it.
-fn pack(groups: &[Group], store: &mut KvStore, (reads, with_heads): (Reads, bool)) -> (Batch, States) {
-    let (mut batch, mut states) = (Batch::default(), States::default());
-    for group in groups {
-        let prefix = store.open(group.prefix.len());
-        let rows = batch.push(prefix, 0, None, &group.prefix);
-        let starts: Vec<usize> = group
-            .continuations
-            .iter()
-            .map(|tokens| batch.push(store.open(tokens.len()), 0, Some((prefix, group.prefix.len())), tokens).start)
-            .collect();
-        match reads {
-            Reads::Tokens => states.push(group, rows.end - 1, &starts, with_heads),
-            Reads::Ends => states.push_ends(group, rows.end - 1, &starts),
+/// A packed batch, not computed yet.
+struct Packed {
+    batch: Batch,
+    store: KvStore,
+    states: States,
+}
+
+impl Packed {
+    /// Lay out a batch: each prefix once, then its continuations as branches of it. The last token of a continuation has a row
+    /// only where its own state is read.
+    fn new(model: &Model, groups: &[Group], reads: Reads, with_heads: bool) -> Packed {
+        let (mut batch, mut store, mut states) = (Batch::default(), KvStore::passing(model), States::default());
+        for group in groups {
+            let prefix = store.open(group.prefix.len());
+            let rows = batch.push(prefix, 0, None, &group.prefix);
+            let mut start = |tokens: &Vec<Token>| {
+                let read = match reads {
+                    Reads::Tokens if !with_heads => tokens.len().saturating_sub(1),
+                    Reads::Tokens | Reads::Ends => tokens.len(),
+                };
+                batch.push(store.open(read), 0, Some((prefix, group.prefix.len())), &tokens[..read]).start
+            };
+            let starts: Vec<usize> = group.continuations.iter().map(&mut start).collect();
+            match reads {
+                Reads::Tokens => states.push(group, rows.end - 1, &starts, with_heads),
+                Reads::Ends => states.push_ends(group, rows.end - 1, &starts),
+            }
         }
+        Packed { batch, store, states }
     }
-    (batch, states)
 }
 
 /// Bring the log-probs of one chunk into the shape of its groups.
-fn collect(scores: &mut Scores, states: &States, head: &HeadScores, heads: Option<(&Lora, &[f32])>) {
+fn collect(scores: &mut Scores, chunk: &Chunk, adapter: Option<&Lora>) {
+    let Chunk { states, head, normed, .. } = chunk;
     let logp = |&(state, place): &(usize, usize)| head.logps[state][place];
     scores
         .token_logps
         .extend(states.places.iter().map(|group| group.iter().map(|line| line.iter().map(logp).collect()).collect()));
-    if let Some((lora, normed)) = heads.filter(|(lora, _)| lora.shape.heads > 0) {
+    if let Some(lora) = adapter.filter(|lora| lora.shape.heads > 0) {
         scores.values.get_or_insert_default().extend(heads::values(lora, states, normed));
     }
 }

@@ -1,5 +1,8 @@
 //! What a scored batch keeps for its backward pass.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use half::bf16;
 use kernel::{Pool, Precision};
 
@@ -25,6 +28,15 @@ pub(super) struct Chunk {
     pub(super) last: Vec<f32>,
     pub(super) normed: Vec<f32>,
     pub(super) layers: Vec<KeptLayer>,
+    /// Where the batch's rows lie in what the layers keep, unless they are all of it in order.
+    pub(super) rows: Option<Vec<usize>>,
+}
+
+impl Chunk {
+    /// With what its layers keep, and where its rows lie there.
+    pub(super) fn with_layers(self, layers: Vec<KeptLayer>, rows: Option<Vec<usize>>) -> Chunk {
+        Chunk { layers, rows, ..self }
+    }
 }
 
 /// The rows whose hidden state is read, and what is read there.
@@ -93,8 +105,8 @@ impl States {
 pub(super) enum KeptLayer {
     /// Only the residual stream at its entry: the rest is computed again.
     Entry(Vec<f32>),
-    /// All that backward reads.
-    All(Box<KeptActivations>),
+    /// All that backward reads. A recording may hold it too.
+    All(Arc<KeptActivations>),
 }
 
 /// Bytes that a tape keeps for one token when it keeps all activations.
@@ -107,85 +119,134 @@ pub fn tape_bytes_per_token(architecture: &Architecture, precision: crate::Preci
     a.layers * (exact * 4 + rounded * width)
 }
 
-/// Queries and what the softmax depends on stay f32, for probabilities are recomputed from them; the rest is kept in the
-/// precision the products read it in, and keys and values in that of the caches, which is the same.
+/// A layer's activations of some rows. Queries and what the softmax depends on stay f32, for probabilities are recomputed from
+/// them; the rest is kept in the precision the products read it in, and keys and values in that of the caches, which is the
+/// same.
 #[derive(Default)]
 pub(super) struct KeptActivations {
-    exact: [Vec<f32>; 4],
-    u: [Vec<f32>; 4],
+    rows: usize,
+    /// Rows that will come, as far as is known: memory for all of them is taken at once.
+    expected: usize,
+    exact: [Kept; 8],
     rounded: [Kept; 9],
 }
 
-/// Values of one kind, in one of two precisions; the other is empty.
+/// What is kept exactly, and what may be rounded.
+fn parts(a: &mut Activations) -> ([&mut Vec<f32>; 8], [&mut Vec<f32>; 9]) {
+    let [u0, u1, u2, u3] = &mut a.u;
+    let exact = [&mut a.queries, &mut a.log_sums, &mut a.raw_queries, &mut a.raw_keys, u0, u1, u2, u3];
+    let rounded = [
+        &mut a.entry,
+        &mut a.middle,
+        &mut a.keys,
+        &mut a.values,
+        &mut a.attended,
+        &mut a.gate,
+        &mut a.up,
+        &mut a.attention_out,
+        &mut a.feed_forward_out,
+    ];
+    (exact, rounded)
+}
+
+impl KeptActivations {
+    /// Without rows, but with the memory of those it had, for so many.
+    pub(super) fn emptied(mut self, expected: usize) -> KeptActivations {
+        (self.rows, self.expected) = (0, expected);
+        self.exact.iter_mut().chain(&mut self.rounded).for_each(|kept| kept.filled = 0);
+        self
+    }
+
+    /// Keep a layer's activations of so many more rows.
+    pub(super) fn append(&mut self, pool: &Pool, rows: usize, a: &mut Activations, precision: Precision) {
+        self.rows += rows;
+        let room = self.expected.max(self.rows);
+        let (exact, rounded) = parts(a);
+        for (values, kept) in exact.into_iter().zip(&mut self.exact) {
+            kept.append(pool, values, room * (values.len() / rows.max(1)), Precision::F32);
+        }
+        for (values, kept) in rounded.into_iter().zip(&mut self.rounded) {
+            kept.append(pool, values, room * (values.len() / rows.max(1)), precision);
+        }
+    }
+
+    /// Bring activations back: of all rows, or of some in a certain order.
+    pub(super) fn restore(&self, pool: &Pool, rows: Option<&[usize]>, precision: Precision, a: &mut Activations) {
+        let chosen = Chosen { rows, of: self.rows };
+        let (exact, rounded) = parts(a);
+        exact.into_iter().zip(&self.exact).for_each(|(out, kept)| kept.restore(pool, chosen, Precision::F32, out));
+        rounded.into_iter().zip(&self.rounded).for_each(|(out, kept)| kept.restore(pool, chosen, precision, out));
+    }
+}
+
+/// Some rows of so many, or all of them.
+#[derive(Clone, Copy)]
+struct Chosen<'a> {
+    rows: Option<&'a [usize]>,
+    of: usize,
+}
+
+/// Values of one kind, row after row, in one of two precisions; the other is empty. Behind the `filled` ones lies memory for more.
 #[derive(Default)]
 struct Kept {
     f32: Vec<f32>,
     bf16: Vec<bf16>,
+    filled: usize,
 }
 
 impl Kept {
-    fn store(&mut self, pool: &Pool, values: &[f32], precision: Precision) {
+    /// Append values where there is, or is made, room for so many in all.
+    fn append(&mut self, pool: &Pool, values: &[f32], room: usize, precision: Precision) {
+        let place = self.filled..self.filled + values.len();
+        self.filled = place.end;
         match precision {
-            Precision::F32 => copy(values, &mut self.f32),
+            Precision::F32 => grown(&mut self.f32, place, room, 0.0).copy_from_slice(values),
             Precision::Bf16 | Precision::Int8 => {
-                self.bf16.resize(values.len(), bf16::ZERO);
-                kernel::to_bf16(pool, values, &mut self.bf16);
+                kernel::to_bf16(pool, values, grown(&mut self.bf16, place, room, bf16::ZERO));
             }
         }
     }
 
-    fn restore(&self, pool: &Pool, precision: Precision, out: &mut Vec<f32>) {
+    fn restore(&self, pool: &Pool, chosen: Chosen<'_>, precision: Precision, out: &mut Vec<f32>) {
         match precision {
-            Precision::F32 => copy(&self.f32, out),
+            Precision::F32 => chosen.copy(pool, &self.f32[..self.filled], out, |from, out| out.copy_from_slice(from)),
             Precision::Bf16 | Precision::Int8 => {
-                out.resize(self.bf16.len(), 0.0);
-                kernel::from_bf16(pool, &self.bf16, out);
+                chosen.copy(pool, &self.bf16[..self.filled], out, |from, out| kernel::from_bf16(pool, from, out));
             }
         }
     }
 }
 
-fn copy(from: &[f32], to: &mut Vec<f32>) {
-    to.clear();
-    to.extend_from_slice(from);
+/// A part of a vector, which grows if it ends before: to memory for `room` values at least.
+fn grown<T: Copy>(vector: &mut Vec<T>, place: Range<usize>, room: usize, zero: T) -> &mut [T] {
+    if vector.len() < place.end {
+        vector.reserve_exact(room.max(place.end) - vector.len());
+        vector.resize(place.end, zero);
+    }
+    &mut vector[place]
 }
 
-impl KeptActivations {
-    /// Take over a layer's activations, reusing the memory of those held before.
-    pub(super) fn keep(&mut self, pool: &Pool, a: &Activations, precision: Precision) {
-        let exact = [&a.queries, &a.log_sums, &a.raw_queries, &a.raw_keys];
-        exact.into_iter().zip(&mut self.exact).for_each(|(values, kept)| copy(values, kept));
-        a.u.iter().zip(&mut self.u).for_each(|(values, kept)| copy(values, kept));
-        let rounded = [
-            &a.entry,
-            &a.middle,
-            &a.keys,
-            &a.values,
-            &a.attended,
-            &a.gate,
-            &a.up,
-            &a.attention_out,
-            &a.feed_forward_out,
-        ];
-        rounded.into_iter().zip(&mut self.rounded).for_each(|(values, kept)| kept.store(pool, values, precision));
-    }
-
-    /// Bring the activations back.
-    pub(super) fn restore(&self, pool: &Pool, precision: Precision, a: &mut Activations) {
-        let exact = [&mut a.queries, &mut a.log_sums, &mut a.raw_queries, &mut a.raw_keys];
-        exact.into_iter().zip(&self.exact).for_each(|(out, kept)| copy(kept, out));
-        a.u.iter_mut().zip(&self.u).for_each(|(out, kept)| copy(kept, out));
-        let rounded = [
-            &mut a.entry,
-            &mut a.middle,
-            &mut a.keys,
-            &mut a.values,
-            &mut a.attended,
-            &mut a.gate,
-            &mut a.up,
-            &mut a.attention_out,
-            &mut a.feed_forward_out,
-        ];
-        rounded.into_iter().zip(&self.rounded).for_each(|(out, kept)| kept.restore(pool, precision, out));
+impl Chosen<'_> {
+    /// Rows of `from` to `out`.
+    fn copy<T: Sync>(self, pool: &Pool, from: &[T], out: &mut Vec<f32>, copy: impl Fn(&[T], &mut [f32]) + Sync) {
+        /// Numbers that a task copies, and no fewer than a row.
+        const TASK: usize = 1 << 13;
+        let width = from.len() / self.of.max(1);
+        out.resize(self.rows.map_or(from.len(), |rows| rows.len() * width), 0.0);
+        if width == 0 {
+            return;
+        }
+        let rows_per_task = (TASK / width).max(1);
+        pool.chunks(out, rows_per_task * width, |task, out| {
+            let first = task * rows_per_task;
+            match self.rows {
+                None => copy(&from[first * width..][..out.len()], out),
+                Some(rows) => {
+                    for (row, out) in rows[first..].iter().zip(out.chunks_mut(width)) {
+                        copy(&from[row * width..][..width], out);
+                    }
+                }
+            }
+        });
     }
 }

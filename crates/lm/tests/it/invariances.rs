@@ -237,6 +237,48 @@ fn sampling_and_scoring_agree_to_the_bit() {
     }
 }
 
+/// A tape of recorded samples is the tape of scoring them anew: whole, in parts, in another order, of other adapters and texts.
+#[test]
+fn recorded_samples_give_the_same_scores_and_gradients() {
+    for name in TINY {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let (mut recording, mut fresh) = (load(name, options(precision)), load(name, options(precision)));
+            let lora = adapter(name, fresh.architecture(), false);
+            let mut requests = requests(name);
+            requests[1].seeds = (0..70).collect();
+            requests[1].stop_tokens = (0..60).collect();
+            let samples = recording.generate_recorded(&requests, &lora).unwrap();
+            assert_eq!(samples, fresh.generate(&requests, Some(&lora)).unwrap());
+            let tokens = |samples: &Vec<Sample>| samples.iter().map(|sample| sample.tokens.clone()).collect::<Vec<_>>();
+            let sampled: Vec<Group> =
+                requests.iter().zip(&samples).map(|(request, each)| group(&request.prompt, &tokens(each))).collect();
+            let part = [group(&sampled[2].prefix, &[]), group(&sampled[1].prefix, &sampled[1].continuations[3..7])];
+            let mut backwards = sampled.clone();
+            backwards.reverse();
+            backwards.iter_mut().for_each(|group| group.continuations.reverse());
+            let mut foreign = sampled.clone();
+            foreign[0].continuations[0].push(3);
+            let other = Lora { parameters: lora.parameters.iter().map(|value| value * 0.5).collect(), ..lora.clone() };
+            let cases = [
+                (&sampled, &lora),
+                (&part.to_vec(), &lora),
+                (&backwards, &lora),
+                (&sampled, &other),
+                (&foreign, &lora),
+                (&sampled, &lora),
+            ];
+            for (case, (groups, lora)) in cases.into_iter().enumerate() {
+                let weigh = |line: &Vec<u32>| (0..line.len()).map(|place| 0.3 - 0.2 * place as f32).collect();
+                let weigh = |group: &Group| group.continuations.iter().map(weigh).collect();
+                let upstream = upstream(&groups.iter().map(weigh).collect());
+                let expected = differentiate(&mut fresh, groups, lora, &upstream, 0.7);
+                let found = differentiate(&mut recording, groups, lora, &upstream, 0.7);
+                assert_eq!(found, expected, "{name} {precision:?}: case {case}");
+            }
+        }
+    }
+}
+
 /// Where nothing is cut off, the distribution drawn from is the tempered softmax itself.
 fn check_tempered(
     engine: &mut CpuEngine,

@@ -36,6 +36,8 @@ enum Task {
 pub struct AdaptedPrompter<'a, E> {
     prompter: &'a LocalPrompter<E>,
     adapter: Option<&'a Lora>,
+    /// Whether it is about to learn from what it writes.
+    learns: bool,
 }
 
 impl<E: Engine> LocalPrompter<E> {
@@ -78,7 +80,13 @@ impl<E: Engine> LocalPrompter<E> {
 
     /// The prompter with an adapter, or without one: the reference.
     pub fn with<'a>(&'a self, adapter: Option<&'a Lora>) -> AdaptedPrompter<'a, E> {
-        AdaptedPrompter { prompter: self, adapter }
+        AdaptedPrompter { prompter: self, adapter, learns: false }
+    }
+
+    /// The prompter with an adapter whose gradients will be asked for the very rewrites that it writes: the engine keeps what
+    /// it has computed for them.
+    pub fn learning<'a>(&'a self, adapter: &'a Lora) -> AdaptedPrompter<'a, E> {
+        AdaptedPrompter { prompter: self, adapter: Some(adapter), learns: true }
     }
 
     /// The tokens that the prompter reads for a prompt.
@@ -129,7 +137,10 @@ impl<E: Engine> Prompter for AdaptedPrompter<'_, E> {
     fn rewrite(&mut self, jobs: &[RewriteJob<'_>]) -> Result<Vec<Vec<Rewrite>>, Error> {
         let prompter = self.prompter;
         let requests = jobs.iter().map(|job| prompter.request(job)).collect::<Result<Vec<_>, Error>>()?;
-        let samples = prompter.model.engine().generate(&requests, self.adapter);
+        let samples = match self.adapter {
+            Some(adapter) if self.learns => prompter.model.engine().generate_recorded(&requests, adapter),
+            adapter => prompter.model.engine().generate(&requests, adapter),
+        };
         let samples = samples.map_err(|source| prompter.model.failed(source))?;
         let rewrites = jobs
             .iter()

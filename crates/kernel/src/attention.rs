@@ -20,6 +20,9 @@ use softmax_panel::SoftmaxPanel;
 /// Query rows (tokens times heads of a group) of a task: their state stays in the first cache beside a panel.
 pub(crate) const BLOCK_ROWS: usize = 48;
 
+/// Blocks that each thread must have before their heads are not spread over threads.
+const BLOCKS_A_THREAD: usize = 4;
+
 /// The heads of a layer and what they see.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttentionShape {
@@ -127,15 +130,21 @@ pub fn attention(
             owners[piece.rows.clone()].fill(Some(index));
         }
     }
-    let outs = deal(out, shape.kv_heads, &owners, blocks.len());
-    let log_sums = log_sums.map(|log_sums| deal(log_sums, shape.kv_heads, &owners, blocks.len()));
-    let mut log_sums = log_sums.into_iter().flatten();
-    let mut tasks: Vec<Task<'_>> = Vec::with_capacity(outs.len());
-    for (index, out) in outs.into_iter().enumerate() {
+    let mut outs = deal(out, shape.kv_heads, &owners, blocks.len());
+    let mut log_sums = log_sums.map(|log_sums| deal(log_sums, shape.kv_heads, &owners, blocks.len()));
+    let mut log_sums = log_sums.iter_mut().flat_map(Dealt::hands);
+    let mut tasks: Vec<Task<'_, '_>> = Vec::with_capacity(blocks.len() * shape.kv_heads);
+    for (index, out) in outs.hands().enumerate() {
         let (block, kv_head) = (&blocks[index / shape.kv_heads], index % shape.kv_heads);
         tasks.push(Task { shape, q, block, kv_head, out, log_sums: log_sums.next().unwrap_or_default() });
     }
-    pool.chunks(&mut tasks, 1, |_, task| task.iter_mut().for_each(|task| task.run(pool)));
+    // Where there are blocks enough for all threads, one takes all heads of a block: they share its memory, and the keys of
+    // the next head are on their way while it works on one.
+    let at_once = if blocks.len() >= BLOCKS_A_THREAD * pool.threads() { shape.kv_heads } else { 1 };
+    pool.chunks(&mut tasks, at_once, |_, tasks| {
+        let mut state = State::new(shape);
+        tasks.iter_mut().for_each(|task| task.run(pool, &mut state));
+    });
 }
 
 fn check(shape: &AttentionShape, q: &[f32], spans: &[Span<'_>], out: &[f32], log_sums: Option<&[f32]>) -> usize {
@@ -185,6 +194,25 @@ fn cut<'a>(shape: &AttentionShape, spans: &'a [Span<'a>]) -> Vec<Vec<Piece<'a>>>
     blocks
 }
 
+/// A matrix in parts, one for each row and key/value head, hand after hand.
+pub(crate) struct Dealt<'a> {
+    parts: Vec<&'a mut [f32]>,
+    /// How many parts each hand has.
+    counts: Vec<usize>,
+}
+
+impl<'a> Dealt<'a> {
+    /// The parts of one hand after the other.
+    pub(crate) fn hands<'d>(&'d mut self) -> impl Iterator<Item = &'d mut [&'a mut [f32]]> + use<'d, 'a> {
+        let mut rest = self.parts.as_mut_slice();
+        self.counts.iter().map(move |&count| {
+            let (hand, others) = std::mem::take(&mut rest).split_at_mut(count);
+            rest = others;
+            hand
+        })
+    }
+}
+
 /// Deals a matrix out in parts, one for each row and key/value head, to whom `owners` gives the row. Hand
 /// `owner * kv_heads + kv_head` gets its parts in the order of the rows.
 pub(crate) fn deal<'a>(
@@ -192,36 +220,46 @@ pub(crate) fn deal<'a>(
     kv_heads: usize,
     owners: &[Option<usize>],
     owner_count: usize,
-) -> Vec<Vec<&'a mut [f32]>> {
-    let mut hands: Vec<Vec<&mut [f32]>> = Vec::new();
-    hands.resize_with(owner_count * kv_heads, Vec::new);
-    if owners.is_empty() {
-        return hands;
-    }
-    let width = matrix.len() / (owners.len() * kv_heads);
-    for (index, part) in matrix.chunks_exact_mut(width).enumerate() {
-        if let Some(owner) = owners[index / kv_heads] {
-            hands[owner * kv_heads + index % kv_heads].push(part);
+) -> Dealt<'a> {
+    let mut rows = vec![0; owner_count];
+    owners.iter().flatten().for_each(|&owner| rows[owner] += 1);
+    let counts: Vec<usize> = rows.iter().flat_map(|&rows| std::iter::repeat_n(rows, kv_heads)).collect();
+    let mut end = 0;
+    let mut place_after = |&count: &usize| {
+        end += count;
+        end - count
+    };
+    let mut places: Vec<usize> = counts.iter().map(&mut place_after).collect();
+    let mut parts: Vec<&mut [f32]> = Vec::new();
+    parts.resize_with(end, Default::default);
+    let width = matrix.len() / (owners.len() * kv_heads).max(1);
+    if width > 0 {
+        for (index, part) in matrix.chunks_exact_mut(width).enumerate() {
+            if let Some(owner) = owners[index / kv_heads] {
+                let place = &mut places[owner * kv_heads + index % kv_heads];
+                parts[*place] = part;
+                *place += 1;
+            }
         }
     }
-    hands
+    Dealt { parts, counts }
 }
 
 /// One key/value head and one block of rows.
-struct Task<'a> {
+struct Task<'a, 'm> {
     shape: &'a AttentionShape,
     q: &'a [f32],
     block: &'a [Piece<'a>],
     kv_head: usize,
     /// The results of the heads of this group, token by token.
-    out: Vec<&'a mut [f32]>,
+    out: &'a mut [&'m mut [f32]],
     /// Their log-sums; empty if nobody asked.
-    log_sums: Vec<&'a mut [f32]>,
+    log_sums: &'a mut [&'m mut [f32]],
 }
 
-impl Task<'_> {
-    fn run(&mut self, pool: &Pool) {
-        let mut state = State::new(self.shape, self.block, self.kv_head, self.q);
+impl Task<'_, '_> {
+    fn run(&mut self, pool: &Pool, state: &mut State<'_>) {
+        state.begin(self.block, self.kv_head, self.q);
         if let Some(past) = self.block.first().and_then(|piece| piece.span.past) {
             state.attend(pool, 0..state.positions.len(), past, self.kv_head, 0);
         }
@@ -231,17 +269,16 @@ impl Task<'_> {
             state.attend(pool, start..end, piece.span.own, self.kv_head, piece.span.past_len());
             start = end;
         }
-        self.finish(&state);
+        self.finish(state);
     }
 
     fn finish(&mut self, state: &State<'_>) {
         let (group, head_dim) = (self.shape.group(), self.shape.head_dim);
-        let sums: Vec<f32> = state.sums.iter().map(|sum| sum.sum()).collect();
         for (token, out) in self.out.iter_mut().enumerate() {
             for (head, out) in out.chunks_exact_mut(head_dim).enumerate() {
                 let row = token * group + head;
                 let values = flat(&state.values[row * state.vectors..][..state.vectors]);
-                let factor = 1.0 / sums[row];
+                let factor = 1.0 / state.sums[row].sum();
                 for (out, value) in out.iter_mut().zip(values) {
                     *out = value * factor;
                 }
@@ -250,7 +287,7 @@ impl Task<'_> {
         for (token, log_sums) in self.log_sums.iter_mut().enumerate() {
             for (head, log_sum) in log_sums.iter_mut().enumerate() {
                 let row = token * group + head;
-                *log_sum = state.maxima[row] + sums[row].ln();
+                *log_sum = state.maxima[row] + state.sums[row].sum().ln();
             }
         }
     }
@@ -276,31 +313,39 @@ struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    fn new(shape: &'a AttentionShape, block: &[Piece<'_>], kv_head: usize, q: &[f32]) -> State<'a> {
-        let (width, group_width) = (shape.heads * shape.head_dim, shape.group_width());
-        let tokens: usize = block.iter().map(|piece| piece.rows.len()).sum();
-        let (rows, vectors) = (tokens * shape.group(), lanes_for(shape.head_dim));
-        let mut positions = Vec::with_capacity(tokens);
-        let mut queries = Vec::with_capacity(tokens * group_width);
-        for piece in block {
-            for row in piece.rows.clone() {
-                positions.push(piece.span.position(row));
-                let q = &q[row * width + kv_head * group_width..][..group_width];
-                queries.extend(q.iter().map(|q| q * shape.scale));
-            }
-        }
+    fn new(shape: &'a AttentionShape) -> State<'a> {
         State {
             shape,
-            vectors,
-            positions,
-            queries,
-            scores: vec![Lanes::ZERO; rows * PANEL_VECTORS],
-            maxima: vec![f32::NEG_INFINITY; rows],
-            corrections: vec![1.0; rows],
-            sums: vec![Lanes::ZERO; rows],
-            values: vec![Lanes::ZERO; rows * vectors],
+            vectors: lanes_for(shape.head_dim),
+            positions: Vec::new(),
+            queries: Vec::new(),
+            scores: Vec::new(),
+            maxima: Vec::new(),
+            corrections: Vec::new(),
+            sums: Vec::new(),
+            values: Vec::new(),
             wide: (Vec::new(), Vec::new()),
         }
+    }
+
+    /// The rows of a block, which have met no key yet.
+    fn begin(&mut self, block: &[Piece<'_>], kv_head: usize, q: &[f32]) {
+        let (width, group_width) = (self.shape.heads * self.shape.head_dim, self.shape.group_width());
+        self.positions.clear();
+        self.queries.clear();
+        for piece in block {
+            for row in piece.rows.clone() {
+                self.positions.push(piece.span.position(row));
+                let q = &q[row * width + kv_head * group_width..][..group_width];
+                self.queries.extend(q.iter().map(|q| q * self.shape.scale));
+            }
+        }
+        let rows = self.positions.len() * self.shape.group();
+        filled(&mut self.scores, rows * PANEL_VECTORS, Lanes::ZERO);
+        filled(&mut self.maxima, rows, f32::NEG_INFINITY);
+        filled(&mut self.corrections, rows, 1.0);
+        filled(&mut self.sums, rows, Lanes::ZERO);
+        filled(&mut self.values, rows * self.vectors, Lanes::ZERO);
     }
 
     /// The tokens meet all keys of a segment whose first key has position `start`.
@@ -313,7 +358,10 @@ impl<'a> State<'a> {
             let offset = panel * PANEL;
             let seen = keys.start.saturating_sub(offset)..(keys.end - offset).min(PANEL);
             let start = start + offset;
-            cache.fetch(panel + 1, kv_head);
+            match offset + PANEL < keys.end {
+                true => cache.fetch(panel + 1, kv_head),
+                false => cache.fetch(keys.start / PANEL, kv_head + 1),
+            }
             match cache.panel(panel, kv_head) {
                 PanelVectors::F32 { keys, values } => {
                     self.attend_panel(pool, tokens.clone(), Panel { keys, values, start, seen });
@@ -376,6 +424,12 @@ impl<'a> State<'a> {
             },
         );
     }
+}
+
+/// Makes a vector so many equal values, in the memory that it has.
+fn filled<T: Clone>(vector: &mut Vec<T>, count: usize, value: T) {
+    vector.clear();
+    vector.resize(count, value);
 }
 
 /// One panel of one key/value head.

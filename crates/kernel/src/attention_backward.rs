@@ -79,9 +79,10 @@ pub fn attention_backward(
             owners[segment.rows.clone()].fill(Some(index));
         }
     }
-    let deal = |matrix| deal(matrix, shape.kv_heads, &owners, groups.len()).into_iter();
-    let parts = deal(gradients.q).zip(deal(gradients.k)).zip(deal(gradients.v)).enumerate();
-    let mut tasks: Vec<Task<'_>> = parts
+    let deal = |matrix| deal(matrix, shape.kv_heads, &owners, groups.len());
+    let (mut d_q, mut d_k, mut d_v) = (deal(gradients.q), deal(gradients.k), deal(gradients.v));
+    let parts = d_q.hands().zip(d_k.hands()).zip(d_v.hands()).enumerate();
+    let mut tasks: Vec<Task<'_, '_>> = parts
         .map(|(index, ((d_q, d_k), d_v))| {
             let (group, kv_head) = (&groups[index / shape.kv_heads], index % shape.kv_heads);
             Task { shape, tape, d_out, group, kv_head, d_q, d_k, d_v }
@@ -158,19 +159,19 @@ impl Group {
 }
 
 /// One key/value head of one group.
-struct Task<'a> {
+struct Task<'a, 'm> {
     shape: &'a AttentionShape,
     tape: AttentionTape<'a>,
     d_out: &'a [f32],
     group: &'a Group,
     kv_head: usize,
     /// Gradients to write, token by token: of the heads that share the keys, of the keys, of the values.
-    d_q: Vec<&'a mut [f32]>,
-    d_k: Vec<&'a mut [f32]>,
-    d_v: Vec<&'a mut [f32]>,
+    d_q: &'a mut [&'m mut [f32]],
+    d_k: &'a mut [&'m mut [f32]],
+    d_v: &'a mut [&'m mut [f32]],
 }
 
-impl Task<'_> {
+impl Task<'_, '_> {
     fn run(&mut self, pool: &Pool) {
         let mut queries = Queries::new(self);
         let mut panel = Panel::new(self.shape);
@@ -212,7 +213,7 @@ struct Queries {
 }
 
 impl Queries {
-    fn new(task: &Task<'_>) -> Queries {
+    fn new(task: &Task<'_, '_>) -> Queries {
         let Task { shape, tape, .. } = task;
         let (group, head_dim, vectors) = (shape.group(), shape.head_dim, lanes_for(shape.head_dim));
         let rows = task.group.tokens() * group;

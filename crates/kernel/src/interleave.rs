@@ -15,7 +15,7 @@
     expect(unsafe_code, reason = "vector loads and stores of the transposition, in bounds of arrays")
 )]
 
-use crate::lanes::{Arithmetic, Kernel};
+use crate::lanes::{Arithmetic, Kernel, LANES};
 
 /// How the numbers of a packed matrix are stored. Sums are f32 (`Int8`: i32) in all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -314,39 +314,64 @@ const OFFSET_128: u32 = 0x8080_8080;
 struct HalfBlock {
     scale: f32,
     bytes: [u8; HALF],
+    /// Of the bytes, as signed ones.
+    sum: i32,
 }
 
 impl HalfBlock {
     /// The nearest bytes, ties to even. If there is a number that is not finite, the scale is not either.
+    ///
+    /// Sixteen at a time, by plain loops: that is how the compiler makes vector code of it.
     #[inline(always)]
     fn of(numbers: &[f32; HALF]) -> HalfBlock {
         /// Added to a small number it leaves no bits for a fraction, so the sum is rounded to nearest even; and its own
         /// lowest bits are zeros, so they become those of the integer in two's complement.
         const INTEGERS_ONLY: f32 = 12_582_912.0;
+        let parts = numbers.as_chunks::<LANES>().0;
         // Bits of magnitudes order like the magnitudes, with NaN above everything.
-        let mut largest = 0;
-        for number in numbers {
-            largest = largest.max(number.to_bits() & 0x7fff_ffff);
+        let mut largest = [0; LANES];
+        for part in parts {
+            for (largest, number) in largest.iter_mut().zip(part) {
+                *largest = (*largest).max(number.to_bits() & 0x7fff_ffff);
+            }
         }
+        let largest = halved(largest, u32::max);
         let scale = bf16_at_least(f32::from_bits(largest) / 127.0);
         let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-        let mut bytes = [0; HALF];
-        // Loops, for closures that are not inlined would be compiled for the baseline.
-        for (byte, number) in bytes.iter_mut().zip(numbers) {
-            *byte = (number * inverse + INTEGERS_ONLY).to_bits() as u8;
+        let (mut bytes, mut sums) = ([0; HALF], [0_i32; LANES]);
+        for (part, bytes) in parts.iter().zip(bytes.as_chunks_mut::<LANES>().0) {
+            let mut integers = [0; LANES];
+            for (integer, number) in integers.iter_mut().zip(part) {
+                *integer = (number * inverse + INTEGERS_ONLY).to_bits();
+            }
+            for (byte, integer) in bytes.iter_mut().zip(integers) {
+                *byte = integer as u8;
+            }
+            for (sum, integer) in sums.iter_mut().zip(integers) {
+                *sum = sum.wrapping_add(integer.wrapping_sub(INTEGERS_ONLY.to_bits()).cast_signed());
+            }
         }
-        HalfBlock { scale, bytes }
+        HalfBlock { scale, bytes, sum: halved(sums, i32::wrapping_add) }
     }
 
     /// What the offset of the weights adds to a sum of products with these bytes, taken off: −128 times their sum.
     #[inline(always)]
     fn offset(&self) -> u32 {
-        let mut sum = 0;
-        for byte in self.bytes {
-            sum += i32::from(byte.cast_signed());
-        }
-        (-128 * sum).cast_unsigned()
+        self.sum.wrapping_mul(-128).cast_unsigned()
     }
+}
+
+/// All lanes joined into one number, half with half.
+#[inline(always)]
+fn halved<T: Copy>(mut lanes: [T; LANES], join: impl Fn(T, T) -> T) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = join(lanes[i], lanes[i + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 /// The smallest bfloat16 that is no smaller than a number of at least zero.

@@ -122,9 +122,9 @@ impl KvCache {
         }
     }
 
-    /// Asks for the numbers of a panel, if there is one, so that they are on their way while others are worked on.
+    /// Asks for the numbers of a panel and head, if there are such, so that they are on their way while others are worked on.
     pub(crate) fn fetch(&self, panel: usize, kv_head: usize) {
-        if panel * PANEL < self.len {
+        if panel * PANEL < self.len && kv_head < self.kv_heads {
             match self.panel(panel, kv_head) {
                 PanelVectors::F32 { keys, values } => (fetch(keys), fetch(values)),
                 PanelVectors::Bf16 { keys, values } => (fetch(keys), fetch(values)),

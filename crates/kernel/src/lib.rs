@@ -51,6 +51,7 @@ pub use attention::{AttentionShape, Span, attention};
 pub use attention_backward::{AttentionGradients, AttentionTape, Branch, attention_backward};
 pub use block_product::Update;
 pub use elementwise::{add_in_place, from_bf16, round_to_bf16, scale_in_place, to_bf16};
+pub use exponential::{probability, probability_mass};
 pub use gated::{Activation, Gated};
 pub use interleave::Precision;
 pub use isa::Isa;

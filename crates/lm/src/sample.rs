@@ -1,14 +1,16 @@
 //! Drawing a token from logits.
 //!
 //! A [`Sampler`] belongs to one sample and owns its random stream, one number a token, so the text of a seed does not
-//! depend on what else is in the batch. Weights are computed with this file's own exponential, by additions and
-//! multiplications in a fixed order: equal logits give equal draws on every machine.
+//! depend on what else is in the batch. Weights are probabilities to the same bits everywhere, added up in
+//! a fixed order: equal logits give equal draws on every machine.
 //!
 //! The normalisers (the log of the summed exponentials) are handed in rather than computed here. The caller has them
 //! from the kernel that scoring uses too, so the log-probability of a drawn token is bit for bit the one that scoring it
 //! later gives: both are [`token_logp`].
 
 use std::cmp::Ordering;
+
+use kernel::Pool;
 
 use crate::random::Generator;
 use crate::{Error, Sampling, Token};
@@ -94,13 +96,21 @@ impl Sampler {
     /// smallest set of the most likely that holds `top_p` of what is left, then those with at least `min_p` times the
     /// probability of the most likely. Among equal logits the lower id counts as more likely. Logits of −∞ are never
     /// drawn; a NaN, a +∞, or nothing to draw from is [`Error::NotFinite`].
-    pub fn draw(&mut self, logits: &[f32], sampling: &Sampling, log_sums: LogSums) -> Result<Drawn, Error> {
+    ///
+    /// Of `pool` only the instruction set is used: all works on the caller's thread.
+    pub fn draw(
+        &mut self,
+        pool: &Pool,
+        logits: &[f32],
+        sampling: &Sampling,
+        log_sums: LogSums,
+    ) -> Result<Drawn, Error> {
         let inverse_temperature = sampling.inverse_temperature();
         let softmax = Softmax { logits, inverse_temperature, log_sum: log_sums.tempered };
         let (token, logp) = match *sampling {
             Sampling::Greedy => (most_likely(logits)?, 0.0),
             Sampling::Random { top_k: None, top_p, min_p, .. } if top_p >= 1.0 && min_p <= 0.0 => {
-                let token = softmax.draw(self.generator.uniform())?;
+                let token = softmax.draw(pool, self.generator.uniform())?;
                 (token, softmax.logp(logits[token]))
             }
             Sampling::Random { top_k, top_p, min_p, .. } => self.draw_cut(softmax, Cuts { top_k, top_p, min_p })?,
@@ -119,7 +129,7 @@ impl Sampler {
         };
         self.candidates.sort_unstable_by(Candidate::most_likely_first);
         for candidate in &mut self.candidates {
-            candidate.weight = exponential((candidate.logit - peak) * softmax.inverse_temperature);
+            candidate.weight = kernel::probability(candidate.logit - peak, softmax.inverse_temperature, 0.0);
         }
         if cuts.top_p < 1.0 {
             let mass = whole_mass.unwrap_or_else(|| self.mass());
@@ -231,7 +241,7 @@ impl Candidate {
 /// Tokens whose weights are summed together; a draw looks at single tokens in one block only.
 const BLOCK: usize = 1024;
 
-/// Partial sums of a block, wide enough for any vector unit.
+/// Maxima side by side, wide enough for any vector unit.
 const LANES: usize = 16;
 
 /// The distribution before cuts.
@@ -248,18 +258,19 @@ impl Softmax<'_> {
     }
 
     fn probability(&self, logit: f32) -> f32 {
-        exponential(self.logp(logit))
+        kernel::probability(logit, self.inverse_temperature, self.log_sum)
     }
 
     /// Invert the cumulative distribution at `uniform`: one pass that sums blocks, then one block token by token. The
     /// pass's own total takes the place of 1, so that rounding in `log_sum` favours no token.
-    fn draw(&self, uniform: f64) -> Result<usize, Error> {
+    fn draw(&self, pool: &Pool, uniform: f64) -> Result<usize, Error> {
         let mut total = 0.0;
         let ends: Vec<f64> = self
             .logits
             .chunks(BLOCK)
             .map(|block| {
-                total += f64::from(self.block_mass(block));
+                let mass = kernel::probability_mass(pool, block, self.inverse_temperature, self.log_sum);
+                total += f64::from(mass);
                 total
             })
             .collect();
@@ -286,18 +297,6 @@ impl Softmax<'_> {
         }
         Ok(token)
     }
-
-    fn block_mass(&self, block: &[f32]) -> f32 {
-        let mut lanes = [0.0; LANES];
-        let (whole, rest) = block.as_chunks::<LANES>();
-        for chunk in whole {
-            for (lane, &logit) in lanes.iter_mut().zip(chunk) {
-                *lane += self.probability(logit);
-            }
-        }
-        let rest: f32 = rest.iter().map(|&logit| self.probability(logit)).sum();
-        lanes.iter().sum::<f32>() + rest
-    }
 }
 
 /// The id of the largest logit, the lowest among equals.
@@ -317,24 +316,6 @@ fn most_likely(logits: &[f32]) -> Result<usize, Error> {
         Some(token) if largest.is_finite() => Ok(token),
         _ => Err(Error::NotFinite { quantity: "largest logit", value: f64::from(largest) }),
     }
-}
-
-/// e^x for x at most 88, within 2e-7 of it; 0 below −87. Compiles to vector code, and to the same bits everywhere.
-fn exponential(x: f32) -> f32 {
-    // Adding 1.5 · 2^23 rounds to an integer and leaves it in the lowest bits; 127 more makes it a biased exponent.
-    const ROUND: f32 = 12_582_912.0 + 127.0;
-    const LN_2_HIGH: f32 = 0.693_359_4;
-    const LN_2_LOW: f32 = -2.121_944_4e-4;
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
-    let power = shifted - ROUND;
-    let rest = x - power * LN_2_HIGH - power * LN_2_LOW;
-    // Cephes' polynomial for e^rest on ±ln 2 / 2.
-    let mut polynomial = 1.987_569_1e-4_f32;
-    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-        polynomial = polynomial * rest + coefficient;
-    }
-    let result = (polynomial * rest * rest + rest + 1.0) * f32::from_bits(shifted.to_bits() << 23);
-    if x < -87.0 { 0.0 } else { result }
 }
 
 #[cfg(test)]

@@ -380,7 +380,7 @@ impl Row<'_> {
         let inverse_temperature = request.sampling.inverse_temperature();
         let plain = log_sum(pool, logits, 1.0);
         let tempered = if inverse_temperature == 1.0 { plain } else { log_sum(pool, logits, inverse_temperature) };
-        let drawn = self.sampler.draw(logits, &request.sampling, LogSums { plain, tempered })?;
+        let drawn = self.sampler.draw(pool, logits, &request.sampling, LogSums { plain, tempered })?;
         self.token_logps.push(drawn.logp);
         self.plain_token_logps.push(drawn.plain_logp);
         Ok(drawn.token)

@@ -144,7 +144,9 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::{Checkpoint, CpuEngine, Dropout, Engine, EngineOptions, Linear, LoraShape, Precision, Request, Sampling};
+    use crate::{
+        Checkpoint, CpuEngine, Dropout, Engine, EngineOptions, Linear, LoraShape, Precision, Request, Sampling,
+    };
 
     fn engine(precision: Precision, tape_budget: usize) -> CpuEngine {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/models/llama");

@@ -12,8 +12,8 @@ mod tests;
 use std::ops::Range;
 
 use crate::Pool;
-use crate::block_product::{BlockProduct, Left, Out, Right, TILE_ROWS, Update};
-use crate::kv_cache::{KvCache, PANEL, PANEL_VECTORS, PanelVectors};
+use crate::block_product::{BlockProduct, Left, Out, Right, TILE_ROWS, Update, fetch};
+use crate::kv_cache::{KvCache, PANEL, PANEL_VECTORS, PanelVectors, Part};
 use crate::lanes::{Arithmetic, Kernel, LANES, Lanes, Narrow, Vector, dispatch, flat, lanes_for};
 use softmax_panel::SoftmaxPanel;
 
@@ -358,11 +358,11 @@ impl<'a> State<'a> {
             let offset = panel * PANEL;
             let seen = keys.start.saturating_sub(offset)..(keys.end - offset).min(PANEL);
             let start = start + offset;
-            match offset + PANEL < keys.end {
-                true => cache.fetch(panel + 1, kv_head),
-                false => cache.fetch(keys.start / PANEL, kv_head + 1),
-            }
-            match cache.panel(panel, kv_head) {
+            let next = match offset + PANEL < keys.end {
+                true => (panel + 1, kv_head),
+                false => (keys.start / PANEL, kv_head + 1),
+            };
+            match cache.panel((panel, kv_head), next) {
                 PanelVectors::F32 { keys, values } => {
                     self.attend_panel(pool, tokens.clone(), Panel { keys, values, start, seen });
                 }
@@ -370,10 +370,12 @@ impl<'a> State<'a> {
                     self.attend_panel(pool, tokens.clone(), Panel { keys, values, start, seen });
                 }
                 PanelVectors::Bf16 { keys, values } => {
+                    fetch(keys.ahead);
+                    fetch(values.ahead);
                     let mut wide = std::mem::take(&mut self.wide);
-                    widen(pool, keys, &mut wide.0);
-                    widen(pool, values, &mut wide.1);
-                    let (keys, values) = (&wide.0[..], &wide.1[..]);
+                    widen(pool, keys.vectors, &mut wide.0);
+                    widen(pool, values.vectors, &mut wide.1);
+                    let (keys, values) = (Part { vectors: &wide.0, ahead: &[] }, Part { vectors: &wide.1, ahead: &[] });
                     self.attend_panel(pool, tokens.clone(), Panel { keys, values, start, seen });
                     self.wide = wide;
                 }
@@ -394,7 +396,11 @@ impl<'a> State<'a> {
                 steps: head_dim,
                 vectors: seen_vectors.len(),
                 left: Left { numbers: &self.queries[rows.start * head_dim..], row: head_dim, step: 1 },
-                right: Right { lanes: &panel.keys[seen_vectors.start..], step: PANEL_VECTORS },
+                right: Right {
+                    lanes: &panel.keys.vectors[seen_vectors.start..],
+                    step: PANEL_VECTORS,
+                    ahead: panel.keys.ahead,
+                },
                 out: Out { lanes: &mut scores[seen_vectors.start..], row: PANEL_VECTORS, update: Update::Overwrite },
             },
         );
@@ -419,7 +425,11 @@ impl<'a> State<'a> {
                 steps: panel.seen.len(),
                 vectors,
                 left: Left { numbers: &flat(scores)[panel.seen.start..], row: PANEL, step: 1 },
-                right: Right { lanes: &panel.values[panel.seen.start * vectors..], step: vectors },
+                right: Right {
+                    lanes: &panel.values.vectors[panel.seen.start * vectors..],
+                    step: vectors,
+                    ahead: panel.values.ahead,
+                },
                 out: Out { lanes: values, row: vectors, update: Update::Accumulate },
             },
         );
@@ -434,8 +444,8 @@ fn filled<T: Clone>(vector: &mut Vec<T>, count: usize, value: T) {
 
 /// One panel of one key/value head.
 struct Panel<'a, V> {
-    keys: &'a [V],
-    values: &'a [V],
+    keys: Part<'a, V>,
+    values: Part<'a, V>,
     /// The position of the first key.
     start: usize,
     /// The keys that some row of the block sees.

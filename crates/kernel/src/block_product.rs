@@ -26,6 +26,9 @@ pub(crate) struct Left<'a> {
 pub(crate) struct Right<'a, V = Lanes> {
     pub(crate) lanes: &'a [V],
     pub(crate) step: usize,
+    /// What will be read next: asked for piece by piece, so that memory is as busy in the product as between products.
+    /// Empty if that is not known.
+    pub(crate) ahead: &'a [V],
 }
 
 /// The result: row i is the first vectors of `lanes[i * row..]`.
@@ -105,6 +108,10 @@ impl<V: Vector> BlockProduct<'_, V> {
     #[inline(always)]
     unsafe fn tile<A: Arithmetic, const R: usize, const N: usize>(&mut self, row: usize, vector: usize) {
         let (left, right, out) = (self.left, self.right, &mut self.out);
+        let mut ahead = right.ahead.chunks(right.ahead.len().div_ceil(self.steps.max(1)).max(1));
+        if (row, vector) != (0, 0) {
+            ahead = [].chunks(1);
+        }
         let mut sums = [[Lanes::ZERO; N]; R];
         if out.update == Update::Accumulate {
             for (r, sums) in sums.iter_mut().enumerate() {
@@ -113,6 +120,7 @@ impl<V: Vector> BlockProduct<'_, V> {
             }
         }
         for k in 0..self.steps {
+            ahead.next().into_iter().for_each(fetch);
             // SAFETY: see above; `N` vectors of row `k`.
             let right: [V; N] = unsafe { *right.lanes.as_ptr().add(k * right.step + vector).cast() };
             let right = right.map(V::widen);
@@ -128,5 +136,16 @@ impl<V: Vector> BlockProduct<'_, V> {
             // SAFETY: see above; `N` vectors of row `row + r`.
             unsafe { *out.lanes.as_mut_ptr().add((row + r) * out.row + vector).cast() = *sums };
         }
+    }
+}
+
+/// Asks for all cache lines of a slice, so that they are on their way while others are worked on.
+#[inline(always)]
+pub(crate) fn fetch<V>(vectors: &[V]) {
+    #[cfg(target_arch = "x86_64")]
+    for vector in vectors.iter().step_by(64 / size_of::<V>()) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: SSE belongs to the target, and a prefetch reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(vector).cast()) };
     }
 }

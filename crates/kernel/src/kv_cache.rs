@@ -1,7 +1,5 @@
 //! Keys and values of a run of tokens, laid out as attention reads them.
 
-#![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "prefetching"))]
-
 use std::fmt;
 use std::slice::ChunksExact;
 
@@ -112,23 +110,22 @@ impl KvCache {
 
     /// A panel's numbers for one head: the transposed keys, `head_dim` rows of [`PANEL_VECTORS`], and the values,
     /// [`PANEL`] rows of `head_dim` padded to whole vectors, with zeros. What lies past the last token is arbitrary.
-    pub(crate) fn panel(&self, panel: usize, kv_head: usize) -> PanelVectors<'_> {
-        let index = panel * self.kv_heads + kv_head;
-        let keys = index * self.key_vectors()..(index + 1) * self.key_vectors();
-        let values = index * self.value_vectors()..(index + 1) * self.value_vectors();
+    /// `next` is the panel and head that is read after it.
+    pub(crate) fn panel(&self, (panel, kv_head): Place, next: Place) -> PanelVectors<'_> {
+        let (of_keys, of_values) = (self.key_vectors(), self.value_vectors());
+        let index = |(panel, kv_head): Place| {
+            (panel * PANEL < self.len && kv_head < self.kv_heads).then_some(panel * self.kv_heads + kv_head)
+        };
+        let (index, next) = (panel * self.kv_heads + kv_head, index(next));
         match &self.vectors {
-            Vectors::F32 { keys: k, values: v } => PanelVectors::F32 { keys: &k[keys], values: &v[values] },
-            Vectors::Bf16 { keys: k, values: v } => PanelVectors::Bf16 { keys: &k[keys], values: &v[values] },
-        }
-    }
-
-    /// Asks for the numbers of a panel and head, if there are such, so that they are on their way while others are worked on.
-    pub(crate) fn fetch(&self, panel: usize, kv_head: usize) {
-        if panel * PANEL < self.len && kv_head < self.kv_heads {
-            match self.panel(panel, kv_head) {
-                PanelVectors::F32 { keys, values } => (fetch(keys), fetch(values)),
-                PanelVectors::Bf16 { keys, values } => (fetch(keys), fetch(values)),
-            };
+            Vectors::F32 { keys, values } => PanelVectors::F32 {
+                keys: Part::new(keys, index, next, of_keys),
+                values: Part::new(values, index, next, of_values),
+            },
+            Vectors::Bf16 { keys, values } => PanelVectors::Bf16 {
+                keys: Part::new(keys, index, next, of_keys),
+                values: Part::new(values, index, next, of_values),
+            },
         }
     }
 
@@ -178,20 +175,28 @@ impl fmt::Debug for KvCache {
     }
 }
 
-/// Asks for all cache lines of a slice.
-fn fetch<V>(vectors: &[V]) {
-    #[cfg(target_arch = "x86_64")]
-    for vector in vectors.iter().step_by(64 / size_of::<V>()) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: SSE belongs to the target, and a prefetch reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(vector).cast()) };
-    }
-}
+/// A panel and a key/value head.
+type Place = (usize, usize);
 
 /// The keys and values of one panel and head.
 pub(crate) enum PanelVectors<'a> {
-    F32 { keys: &'a [Lanes], values: &'a [Lanes] },
-    Bf16 { keys: &'a [Narrow], values: &'a [Narrow] },
+    F32 { keys: Part<'a, Lanes>, values: Part<'a, Lanes> },
+    Bf16 { keys: Part<'a, Narrow>, values: Part<'a, Narrow> },
+}
+
+/// Some vectors, and those that are read after them; none if they are the last.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'a, V> {
+    pub(crate) vectors: &'a [V],
+    pub(crate) ahead: &'a [V],
+}
+
+impl<'a, V> Part<'a, V> {
+    /// The parts `index` and `next` of all, which have `width` vectors each.
+    fn new(all: &'a [V], index: usize, next: Option<usize>, width: usize) -> Part<'a, V> {
+        let part = |index: usize| &all[index * width..(index + 1) * width];
+        Part { vectors: part(index), ahead: next.map_or(&[], part) }
+    }
 }
 
 /// The keys and values of all panels, in one of two widths.

@@ -67,7 +67,7 @@ impl Kernel for Stripe<'_> {
             }
             let (numbers, step) = self.u.rows_from(start);
             let left = Left { numbers, row: 1, step };
-            let right = Right { lanes: &right, step: VECTORS };
+            let right = Right { lanes: &right, step: VECTORS, ahead: &[] };
             let out = Out { lanes: &mut sums, row: VECTORS, update: Update::Accumulate };
             BlockProduct { rows: rank, steps, vectors: VECTORS, left, right, out }.run::<A>();
         }

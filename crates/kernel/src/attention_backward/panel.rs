@@ -97,7 +97,7 @@ impl<'a> Panel<'a> {
                         row: self.vectors * LANES,
                         step: 1,
                     },
-                    right: Right { lanes: &right[vectors.start..], step: PANEL_VECTORS },
+                    right: Right { lanes: &right[vectors.start..], step: PANEL_VECTORS, ahead: &[] },
                     out: Out { lanes: &mut out[vectors.start..], row: PANEL_VECTORS, update: Update::Overwrite },
                 },
             );
@@ -132,7 +132,7 @@ impl<'a> Panel<'a> {
             steps: rows.len(),
             vectors,
             left: Left { numbers, row: 1, step: PANEL },
-            right: Right { lanes, step: vectors },
+            right: Right { lanes, step: vectors, ahead: &[] },
             out: out(sums),
         };
         dispatch(pool, of_keys(weights, &queries.d_out[query_part.clone()], &mut self.d_values[key_part.clone()]));
@@ -144,7 +144,7 @@ impl<'a> Panel<'a> {
                 steps: seen.len(),
                 vectors,
                 left: Left { numbers: d_scores, row: PANEL, step: 1 },
-                right: Right { lanes: &self.keys[key_part], step: vectors },
+                right: Right { lanes: &self.keys[key_part], step: vectors, ahead: &[] },
                 out: out(&mut queries.gradients[query_part]),
             },
         );

@@ -8,9 +8,12 @@ use crate::lanes::dispatch;
 /// The most rows that one tile of a product holds: 9 × 3 vectors of sums, with the operands, fill 32 registers.
 pub(crate) const MAX_BLOCK: usize = 9;
 
+/// The same for bytes, whose tiles hold sums of integers beside those of floats.
+const MAX_BLOCK_OF_BYTES: usize = 4;
+
 /// A packed matrix x (rows × inputs). It keeps its buffers, so packing again does not allocate.
 ///
-/// Rows stand in blocks of equal height (the last may be lower), as high as nine allows; inside a block see the crate's
+/// Rows stand in blocks of equal height (the last may be lower), as high as a tile allows; inside a block see the crate's
 /// notes on the layout.
 pub struct Rows {
     words: Buffer,
@@ -34,7 +37,8 @@ impl Rows {
         let source = Source::row_major(x, rows, inputs);
         self.rows = rows;
         self.inputs = inputs;
-        self.block = rows.div_ceil(rows.div_ceil(MAX_BLOCK).max(1)).max(1);
+        let most = if self.precision == Precision::Int8 { MAX_BLOCK_OF_BYTES } else { MAX_BLOCK };
+        self.block = rows.div_ceil(rows.div_ceil(most).max(1)).max(1);
         self.words.reserve(rows * self.row_words());
         let (height, block_words) = (self.block, (self.block * self.row_words()).max(1));
         let words = &mut self.words[..rows * self.precision.row_words(inputs)];

@@ -1,4 +1,4 @@
-//! Tiles in AVX-512: up to nine rows by three vectors of sums in registers, for few rows several panels side by side.
+//! Tiles in AVX-512: up to nine rows (four of bytes) by three vectors of sums in registers, for few rows several panels side by side.
 //!
 //! A sum is one register lane and one chain of instructions along the inputs in every tile, so its bits do not depend
 //! on which tile computed it. That is also why no tile splits a sum over several registers to hide latency: tiles with
@@ -21,8 +21,9 @@ const LANES: usize = 16;
 /// Vectors of a panel.
 const PANEL_VECTORS: usize = PANEL / LANES;
 
-/// The most vectors of sums in a tile: with the operands they fill 32 registers.
+/// The most vectors of sums in a tile: with the operands they fill 32 registers. Bytes have two sums for each.
 const MAX_SUMS: usize = 27;
+const MAX_SUMS_OF_BYTES: usize = 12;
 
 /// Up to this many rows a tile waits for weights all the time, and asks for them `GROUPS_AHEAD` groups before it needs
 /// them, in all its streams.
@@ -35,10 +36,10 @@ const FEW_BLOCKS: usize = 8;
 /// Sums of a tile: rows × vectors.
 type Sums<T, const ROWS: usize, const VECTORS: usize> = [[T; VECTORS]; ROWS];
 
-/// The vectors of a tile of so many rows where `left` are to be computed: a panel, part of the last one, or several:
-/// with few rows the weights come from memory, and several streams keep more loads in flight than one.
-fn vectors(rows: usize, left: usize) -> usize {
-    [12, 6, 3, 2].into_iter().find(|&vectors| vectors <= left && rows * vectors <= MAX_SUMS).unwrap_or(1)
+/// The vectors of a tile of so many rows where `left` are to be computed and it holds at most so many sums: a panel, part of
+/// the last one, or several: with few rows the weights come from memory, and several streams keep more loads in flight than one.
+fn vectors(rows: usize, left: usize, most: usize) -> usize {
+    [12, 6, 3, 2].into_iter().find(|&vectors| vectors <= left && rows * vectors <= most).unwrap_or(1)
 }
 
 /// Calls `$tile.compute::<rows, vectors>()` for the listed combinations.
@@ -61,7 +62,8 @@ pub(crate) unsafe fn tiles(call: &Call<'_>, block: usize, panels: Range<usize>) 
     let end = call.weight.outputs().div_ceil(LANES).min(panels.end * PANEL_VECTORS);
     let mut first = panels.start * PANEL_VECTORS;
     while first < end {
-        let count = vectors(height, end - first);
+        let most = if call.x.precision() == Precision::Int8 { MAX_SUMS_OF_BYTES } else { MAX_SUMS };
+        let count = vectors(height, end - first, most);
         let tile = Tile { call, block, panel: first / PANEL_VECTORS, first };
         // SAFETY: the machine has the features; block and vectors are in bounds and this thread's.
         unsafe {
@@ -227,7 +229,7 @@ macro_rules! sums_of_bytes {
             result: &mut MaybeUninit<Sums<__m512, ROWS, VECTORS>>,
         ) {
             let Operands { mut x, mut weights, stride, groups: blocks, mut ahead, ahead_step } = operands;
-            let sums = result.write([[_mm512_setzero_ps(); VECTORS]; ROWS]);
+            let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
             for _ in 0..blocks {
                 let ends = (x.wrapping_add(BLOCK_GROUPS * ROWS), weights.wrapping_add(BLOCK_GROUPS * PANEL));
                 for half in 0..2 {
@@ -277,6 +279,7 @@ macro_rules! sums_of_bytes {
                 x = x.wrapping_add((ROW_BLOCK - BLOCK_GROUPS) * ROWS);
                 weights = weights.wrapping_add((WEIGHT_BLOCK - BLOCK_GROUPS) * PANEL);
             }
+            result.write(sums);
         }
     };
 }

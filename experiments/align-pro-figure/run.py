@@ -201,12 +201,17 @@ def results(arguments, cells, left_out):
         row = [label, *(told(gain["mean"], gain["interval"]) for gain in gains), "yes" if optimal["trusted"] else "no"]
         gain = evaluated["gain"]["vs_ref"]
         lines.append(f"| {' | '.join(row)} | {told(gain['mean'], gain['interval'])} |")
-    learned = next((evaluated["learned"] for _, _, evaluated, _ in cells if evaluated.get("learned")), None)
-    if learned:
-        held_out = learned["held_out"]
+    heads = {}
+    for name, _, evaluated, _ in cells:
+        if evaluated.get("learned"):
+            heads.setdefault(json.dumps(evaluated["learned"]["held_out"], sort_keys=True), []).append(name)
+    for held_out, names in ((json.loads(held_out), names) for held_out, names in heads.items()):
         accuracy, length = held_out["accuracy"], held_out["length_accuracy"]
-        lines += ["", f"The reward `helpful` is a head that agrees with people on {told(accuracy['mean'], accuracy['interval'])} of "
-                  f"{held_out['n_pairs']} held-out pairs; length alone on {told(length['mean'], length['interval'])}."]
+        lines += ["", f"The reward of {', '.join(names)} is a head that agrees with people on "
+                  f"{told(accuracy['mean'], accuracy['interval'])} of {held_out['n_pairs']} held-out pairs; length alone on "
+                  f"{told(length['mean'], length['interval'])}."]
+    if len(heads) > 1:
+        lines += ["", "These heads were trained apart, each with a scale of its own: their rewards compare within a cell, not across."]
     lines += [""] + [f"Left out: {reason}." for reason in left_out]
     (arguments.out / "RESULTS.md").write_text("\n".join(lines).rstrip() + "\n")
 

@@ -27,7 +27,10 @@ pub use atomic::write_atomically;
 pub use catalogue::{CATALOGUE, HubRepository, KnownModel, PackagedPart, find_model, models_folder};
 pub use chat::{ChatTemplate, Message, NextTurn, Role};
 pub use checkpoint::{Checkpoint, LayerTensor, Summary, TensorId};
-pub use cpu::{CpuEngine, EngineOptions, Precision, Tape, default_precision, instruction_set, tape_bytes_per_token};
+pub use cpu::{
+    CpuEngine, EngineOptions, Precision, Tape, default_precision, frozen_precision, instruction_set,
+    tape_bytes_per_token,
+};
 pub use engine::{Engine, Finish, Group, Reads, Request, Sample, Sampling, ScoreOptions, Scores, Token, Upstream};
 pub use error::{Error, Problem};
 pub use lora::{Dropout, Lora, LoraGradients, LoraShape};

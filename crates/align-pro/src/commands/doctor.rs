@@ -34,9 +34,10 @@ pub(super) fn run(arguments: &Doctor, session: &Session, output: &mut Output) ->
 fn processor() -> Check {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let found = format!(
-        "{cores} cores, {}; models run in {}",
+        "{cores} cores, {}; models run in {}, targets in {}",
         lm::instruction_set(),
-        crate::models::precision_name(lm::default_precision())
+        crate::models::precision_name(lm::default_precision()),
+        crate::models::precision_name(lm::frozen_precision())
     );
     Check { name: "processor", is_fine: true, found, hint: None }
 }

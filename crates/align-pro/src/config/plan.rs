@@ -193,6 +193,15 @@ impl Plan {
         self.schedule.activation_memory << 20
     }
 
+    /// How the weights of a local target are kept. One that is not trained needs no gradients.
+    pub(crate) fn target_precision(&self, target: &LocalTarget) -> PrecisionName {
+        let is_frozen = self.train.what == What::Prompter;
+        match target.precision {
+            PrecisionName::Auto if is_frozen && lm::frozen_precision() == Precision::Int8 => PrecisionName::Int8,
+            precision => precision,
+        }
+    }
+
     /// The model that gets the adapter.
     pub(crate) fn trained_model(&self) -> &str {
         match self.train.what {

@@ -8,7 +8,7 @@ use train::options::{LoraOptions, OptimizerOptions};
 
 use super::data::{HeldOutPrompts, TrainPrompts};
 use super::fields::{Absent, Field, Kind, ROOT};
-use super::plan::PrecisionName;
+use super::plan::{PrecisionName, TargetPlan};
 use super::reward::OneReward;
 use super::*;
 use crate::arguments::TemplateName;
@@ -63,6 +63,22 @@ fn defaults_are_those_of_the_types() {
         assert_eq!(plan.reward.0, [OneReward::Verifier(expected)]);
     }
     assert_eq!((plan.length_penalty, plan.prompter.precision), (0.0, PrecisionName::Auto));
+}
+
+#[test]
+fn a_frozen_target_is_kept_in_what_is_fastest() {
+    let precision = |settings: &[&str]| {
+        let plan = read(LEAST, settings).unwrap();
+        let TargetPlan::Local(target) = &plan.target else { panic!("a local target") };
+        lm::Precision::from(plan.target_precision(target))
+    };
+    let expected = match lm::frozen_precision() {
+        lm::Precision::Int8 => lm::Precision::Int8,
+        _ => lm::Precision::Auto,
+    };
+    assert_eq!(precision(&[]), expected);
+    assert_eq!(precision(&["target.local.precision=f32"]), lm::Precision::F32);
+    assert_eq!(precision(&["train.what=target"]), lm::Precision::Auto, "what is trained needs gradients");
 }
 
 #[test]

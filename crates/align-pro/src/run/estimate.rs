@@ -85,7 +85,7 @@ pub(crate) fn run(
         target_calls,
         judge_calls: judge_times(plan).map(|times| times * (target_calls + GRADE_CANARIES)),
         most_tokens: written * plan.prompter.max_tokens as u64 + target_calls * most,
-        weight_bytes: world.prompter.model().engine().weight_bytes(),
+        weight_bytes: world.weight_bytes(),
         activation_bytes: plan.tape_budget(),
         seconds_per_step,
         seconds: seconds_per_step * steps as f64 + rest,

@@ -69,7 +69,8 @@ pub(crate) fn load_from(shelf: &mut Shelf<'_>, plan: &Plan, journals: &Journals)
     let journal = journals.target()?;
     let (local, target): (_, Box<dyn Target>) = match &plan.target {
         TargetPlan::Local(target) => {
-            let (model, options) = (shelf.model(&target.model, target.precision)?, TargetOptions::from(target));
+            let (model, options) =
+                (shelf.model(&target.model, plan.target_precision(target))?, TargetOptions::from(target));
             let frozen = LocalTarget::new(Rc::clone(&model), options.clone());
             (Some(LocalWorld { model, options }), Box::new(frozen))
         }
@@ -144,6 +145,13 @@ impl World {
     /// What an adapter of the target must fit.
     pub(crate) fn target_architecture(&self) -> anyhow::Result<Architecture> {
         Ok(self.local()?.model.engine().architecture().clone())
+    }
+
+    /// Bytes of the weights of prompter and target, which may be one copy.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        let prompter = self.prompter.model();
+        let target = self.local.iter().map(|local| &local.model).find(|target| !Rc::ptr_eq(target, prompter));
+        prompter.engine().weight_bytes() + target.map_or(0, |target| target.engine().weight_bytes())
     }
 
     fn local(&self) -> anyhow::Result<&LocalWorld> {

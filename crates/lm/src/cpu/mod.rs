@@ -30,7 +30,7 @@ use kernel::Pool;
 
 use self::adapter::Packing;
 use self::forward::Activations;
-pub use self::machine::{default_precision, instruction_set};
+pub use self::machine::{default_precision, frozen_precision, instruction_set};
 use self::model::Model;
 use self::recording::Recording;
 use self::tape::KeptActivations;

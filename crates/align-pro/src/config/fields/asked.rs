@@ -6,6 +6,7 @@ use super::{BUDGET, COUNT, FEW, Field, MODEL, NOT_NEGATIVE, POSITIVE, SHARE, SHA
 
 /// What differs between who answers prompts and who judges answers.
 struct Role {
+    precision: &'static str,
     responses: &'static str,
     temperature: &'static str,
     max_tokens: &'static str,
@@ -13,6 +14,7 @@ struct Role {
 }
 
 const TARGET: Role = Role {
+    precision: "How the weights are kept; `auto`: as bytes where the processor multiplies them, unless they are trained.",
     responses: "Responses to each rewrite while training.",
     temperature: "0.7",
     max_tokens: "256",
@@ -20,6 +22,7 @@ const TARGET: Role = Role {
 };
 
 const JUDGE: Role = Role {
+    precision: "How the weights are kept.",
     responses: "How often the same is asked; what is said is averaged.",
     temperature: "0.0",
     max_tokens: "32",
@@ -102,7 +105,7 @@ const fn openai(role: Role) -> [Field; 12] {
 const fn local(role: Role) -> [Field; 9] {
     [
         field("model", Model, Refused, MODEL),
-        field("precision", Choice(&["auto", "f32", "bf16", "int8"]), Value("'auto'"), "How the weights are kept."),
+        field("precision", Choice(&["auto", "f32", "bf16", "int8"]), Value("'auto'"), role.precision),
         field("responses", FEW, Value("1"), role.responses),
         field("temperature", NOT_NEGATIVE, Value(role.temperature), TEMPERATURE),
         field("top-p", SHARE_ABOVE_ZERO, Value("0.95"), TOP_P),

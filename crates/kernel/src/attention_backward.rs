@@ -194,7 +194,7 @@ impl Task<'_, '_> {
                 panel.store(&mut self.d_k[tokens.clone()], &mut self.d_v[tokens]);
             }
         }
-        queries.store(self.shape, &mut self.d_q);
+        queries.store(self.shape, self.d_q);
     }
 }
 

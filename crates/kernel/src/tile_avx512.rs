@@ -1,4 +1,5 @@
-//! Tiles in AVX-512: up to nine rows (four of bytes) by three vectors of sums in registers, for few rows several panels side by side.
+//! Tiles in AVX-512: up to nine rows (four of bytes) by three vectors of sums in registers, for few rows several panels
+//! side by side.
 //!
 //! A sum is one register lane and one chain of instructions along the inputs in every tile, so its bits do not depend
 //! on which tile computed it. That is also why no tile splits a sum over several registers to hide latency: tiles with
@@ -36,8 +37,8 @@ const FEW_BLOCKS: usize = 8;
 /// Sums of a tile: rows × vectors.
 type Sums<T, const ROWS: usize, const VECTORS: usize> = [[T; VECTORS]; ROWS];
 
-/// The vectors of a tile of so many rows where `left` are to be computed and it holds at most so many sums: a panel, part of
-/// the last one, or several: with few rows the weights come from memory, and several streams keep more loads in flight than one.
+/// The vectors of a tile of so many rows where `left` are to be computed and it holds `most` sums: a panel, part of the last
+/// one, or several: with few rows the weights come from memory, and several streams keep more loads in flight than one.
 fn vectors(rows: usize, left: usize, most: usize) -> usize {
     [12, 6, 3, 2].into_iter().find(|&vectors| vectors <= left && rows * vectors <= most).unwrap_or(1)
 }

@@ -88,10 +88,21 @@ impl<'a> Pass<'a> {
     pub(super) fn layers(
         &self,
         store: &mut KvStore,
+        work: (&mut Packing, &mut Activations),
+        after: impl FnMut(usize, &mut Activations),
+    ) {
+        self.first_layers(self.model.layers.len(), store, work, after);
+    }
+
+    /// The first `count` layers in order.
+    fn first_layers(
+        &self,
+        count: usize,
+        store: &mut KvStore,
         (packing, activations): (&mut Packing, &mut Activations),
         mut after: impl FnMut(usize, &mut Activations),
     ) {
-        for index in 0..self.model.layers.len() {
+        for index in 0..count {
             self.layer(index, store, packing, activations);
             after(index, activations);
             std::mem::swap(&mut activations.entry, &mut activations.exit);
@@ -108,13 +119,13 @@ impl<'a> Pass<'a> {
     ) -> Vec<f32> {
         let hidden = self.model.architecture.hidden;
         let Some(last) = self.model.layers.len().checked_sub(1) else { return gather(&a.entry, read, hidden) };
-        for index in 0..last {
-            self.layer(index, store, packing, a);
-            std::mem::swap(&mut a.entry, &mut a.exit);
-        }
+        self.first_layers(last, store, (packing, a), |_, _| ());
         self.attend(last, store, packing, a);
-        a.entry = gather(&a.entry, read, hidden);
-        a.attended = gather(&a.attended, read, a.attended.len() / self.batch.rows().max(1));
+        // A decoding step reads all of its rows.
+        if !read.iter().copied().eq(0..self.batch.rows()) {
+            a.entry = gather(&a.entry, read, hidden);
+            a.attended = gather(&a.attended, read, a.attended.len() / self.batch.rows().max(1));
+        }
         self.attention_out(last, packing, a);
         self.feed_forward_half(last, packing, a);
         std::mem::take(&mut a.exit)

@@ -119,9 +119,9 @@ pub fn tape_bytes_per_token(architecture: &Architecture, precision: crate::Preci
     a.layers * (exact * 4 + rounded * width)
 }
 
-/// A layer's activations of some rows. Queries and what the softmax depends on stay f32, for probabilities are recomputed from
-/// them; the rest is kept in the precision the products read it in, and keys and values in that of the caches, which is the
-/// same.
+/// A layer's activations of some rows. Queries and what the softmax depends on stay f32, for probabilities are recomputed
+/// from them; the rest is kept in the precision the products read it in, and keys and values in that of the caches, which
+/// is the same.
 #[derive(Default)]
 pub(super) struct KeptActivations {
     rows: usize,
@@ -186,7 +186,8 @@ struct Chosen<'a> {
     of: usize,
 }
 
-/// Values of one kind, row after row, in one of two precisions; the other is empty. Behind the `filled` ones lies memory for more.
+/// Values of one kind, row after row, in one of two precisions; the other is empty. Behind the `filled` ones lies memory for
+/// more.
 #[derive(Default)]
 struct Kept {
     f32: Vec<f32>,

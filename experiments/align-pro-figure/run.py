@@ -72,6 +72,8 @@ lora = {{ rank = 8, alpha = 16 }}
 {prompter}
 [target.local]
 model = "{target}"
+# As the oracle is trained, so that all arms have the same weights.
+precision = "bf16"
 temperature = 0.7
 max-tokens = 40
 {set}

@@ -159,7 +159,7 @@ def results(arguments, cells, left_out):
         "",
         f"`experiments/align-pro-figure/run.py --steps {arguments.steps} --prompts {arguments.prompts} --seed {arguments.seed}`: "
         f"{arguments.steps} RLOO steps of 4 prompts × 8 for every prompter and oracle, {arguments.prompts} held-out prompts × 2 "
-        "rewrites, 95 % intervals over prompts.",
+        "rewrites, 95 % intervals over prompts. Targets in bf16.",
         "",
         "| prompter, target, reward | naive | untuned prompter | Align-Pro | oracle | over naive | wins over naive | share of the oracle's gain |",
         "|---|---|---|---|---|---|---|---|",
@@ -192,6 +192,8 @@ def results(arguments, cells, left_out):
             chosen = [form for form in oracle["forms"] if (form["validity"] == "always") == always]
             return "; ".join(f"({form['name']}) {told(form['clipped']['mean'], form['clipped']['interval'])}" for form in chosen)
         lines.append(f"| {label} | {told(oracle['gap']['mean'], oracle['gap']['interval'])} | {forms(True)} | {forms(False)} |")
+    lines += ["", "Where the range of the rewards is not known, (1.4) is cut at the range that was observed: it then says little, and its "
+              "interval nothing."]
     lines += ["", "Headroom, told before training from 24 training prompts × 8 rewrites of the untuned prompter × 2 responses, against "
               "what training then gained over it on the held-out prompts. The optimal prompter at the λ of the training lies between "
               "the two estimates where eight rewrites can tell, and may lie above them where they cannot:", ""]

@@ -87,7 +87,7 @@ pub(super) fn writable(file: &Path) -> anyhow::Result<()> {
 pub(super) fn oracle(run: &Path, plan: &Plan, world: &World) -> anyhow::Result<Lora> {
     let folder = RunFolder::open(run)?;
     let theirs = folder.plan()?;
-    let is_alike = theirs.target == plan.target && theirs.reward == plan.reward;
+    let is_alike = theirs.target.is_alike(&plan.target) && theirs.reward == plan.reward;
     if theirs.train.what != What::Target || !is_alike {
         return Err(Failure::NotAnOracle { folder: run.to_owned(), target: plan.target.model().to_owned() }.into());
     }

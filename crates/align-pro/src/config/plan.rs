@@ -220,6 +220,18 @@ impl EndpointTarget {
 }
 
 impl TargetPlan {
+    /// Whether both are one model under the same settings, however its weights are kept: a target in bytes has an oracle too,
+    /// which was trained in more.
+    pub(crate) fn is_alike(&self, other: &TargetPlan) -> bool {
+        let however_kept = |target: &TargetPlan| match target {
+            TargetPlan::Local(local) => {
+                TargetPlan::Local(LocalTarget { precision: PrecisionName::Auto, ..local.clone() })
+            }
+            openai => openai.clone(),
+        };
+        however_kept(self) == however_kept(other)
+    }
+
     /// The model's name.
     pub(crate) fn model(&self) -> &str {
         match self {

@@ -131,7 +131,8 @@ fn check_target(plan: &Plan) -> Result<(), (&'static str, String)> {
                 return Err(("target.local.temperature", problem));
             }
             if tuned && target.precision == PrecisionName::Int8 {
-                let problem = "must not be `int8` where `train.what` is `target`: it has no backward pass".to_owned();
+                let problem =
+                    "must not be `int8` where `train.what` is `target`: it has no backward pass; say `auto`".to_owned();
                 return Err(("target.local.precision", problem));
             }
             if plan.budget != BudgetPlan::default() {

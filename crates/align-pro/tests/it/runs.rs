@@ -236,6 +236,15 @@ fn the_oracle_is_one_setting_away_and_becomes_an_arm() {
     assert_eq!(both.arms["oracle"].mean_reward, result.arms["oracle"].mean_reward);
     assert!(both.gain.contains_key("vs_oracle"));
 
+    // However the weights are kept, it is an oracle of the same target.
+    let bytes = home.path().join("bytes");
+    let mut command = align_pro(home.path(), ["train"]);
+    command.arg(&config).arg("--run").arg(&bytes).args(["--json", "--set", "target.local.precision=int8"]);
+    assert!(command.output().unwrap().status.success());
+    let output = align_pro(home.path(), ["eval"]).arg(&bytes).arg("--oracle").arg(&oracle).arg("--json").output();
+    let in_bytes: Evaluation = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    assert!(in_bytes.arms.contains_key("oracle"));
+
     // A run that trained a prompter is no oracle, and an oracle's run has no prompter.
     let refusals = [
         (vec!["eval".into(), run.clone(), "--oracle".into(), run.clone()], "did not train the target"),

@@ -137,10 +137,17 @@ fn read_lines<T>(input: Box<dyn Read>, rows: &mut Rows<'_, T>) -> Result<(), Err
         }
         let text = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&line).trim_ascii();
         if !text.is_empty() {
-            rows.push(Place::Line(number), serde_json::from_slice(text).map_err(|error| format!("not JSON: {error}")))?;
+            rows.push(Place::Line(number), serde_json::from_slice(text).map_err(|error| not_json(&error)))?;
         }
     }
     Ok(())
+}
+
+/// What is wrong with a line. serde_json counts lines too, but there is only one here.
+fn not_json(error: &serde_json::Error) -> String {
+    let told = error.to_string();
+    let what = told.split(" at line ").next().unwrap_or(&told);
+    format!("not JSON: {what} at column {}", error.column())
 }
 
 fn read_array<T>(input: Box<dyn Read>, rows: &mut Rows<'_, T>) -> Result<(), Error> {

@@ -59,7 +59,7 @@ fn bad_rows_are_named_and_limited() {
     assert_eq!(texts(&loaded), ["a", "c"]);
     let problems: Vec<String> = loaded.bad_rows.iter().map(BadRow::to_string).collect();
     let expected = [
-        "line 2: not JSON: key must be a string at line 1 column 2",
+        "line 2: not JSON: key must be a string at column 2",
         "line 3: expected an object, found [1]",
         "line 4: no field `prompt`",
         "line 5: field `prompt`: expected text or messages, found 3",

@@ -227,7 +227,7 @@ impl TargetPlan {
             TargetPlan::Local(local) => {
                 TargetPlan::Local(LocalTarget { precision: PrecisionName::Auto, ..local.clone() })
             }
-            openai => openai.clone(),
+            openai @ TargetPlan::Openai(_) => openai.clone(),
         };
         however_kept(self) == however_kept(other)
     }

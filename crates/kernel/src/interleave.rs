@@ -337,7 +337,8 @@ impl HalfBlock {
         }
         let largest = halved(largest, u32::max);
         let scale = bf16_at_least(f32::from_bits(largest) / 127.0);
-        let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+        // Below the normal numbers the inverse would be infinite: all are zero then.
+        let inverse = if scale >= f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
         let (mut bytes, mut sums) = ([0; HALF], [0_i32; LANES]);
         for (part, bytes) in parts.iter().zip(bytes.as_chunks_mut::<LANES>().0) {
             let mut integers = [0; LANES];
@@ -431,6 +432,8 @@ mod tests {
             assert!(half.scale * 127.0 >= largest && half.scale * 126.0 < largest, "{largest}: {}", half.scale);
         }
         assert_eq!(HalfBlock::of(&[0.0; HALF]).scale, 0.0);
+        let tiny = HalfBlock::of(&[1e-38; HALF]);
+        assert_eq!((tiny.bytes, tiny.offset()), ([0; HALF], 0), "a scale without an inverse");
         assert!(HalfBlock::of(&[f32::NAN; HALF]).scale.is_nan());
         assert!(!HalfBlock::of(&[f32::NEG_INFINITY; HALF]).scale.is_finite());
     }

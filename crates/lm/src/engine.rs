@@ -19,9 +19,10 @@ pub trait Engine {
     /// Sample `request.seeds.len()` continuations of each request's prompt; one inner vector a request, in seed order.
     fn generate(&mut self, requests: &[Request], adapter: Option<&Lora>) -> Result<Vec<Vec<Sample>>, Error>;
 
-    /// [`generate`](Engine::generate), keeping each token's activations until the next call of this kind, so that
-    /// [`score_with_tape`](Engine::score_with_tape) of the same texts under the same adapter needs no forward pass. Results are
-    /// the same, here and there; an engine need not keep anything.
+    /// [`generate`](Engine::generate), keeping each token's activations, so that
+    /// [`score_with_tape`](Engine::score_with_tape) of the same texts under the same adapter needs no forward pass; until the
+    /// next call of this kind, or a tape of something else. Results are the same, here and there; an engine need not keep
+    /// anything.
     fn generate_recorded(&mut self, requests: &[Request], adapter: &Lora) -> Result<Vec<Vec<Sample>>, Error> {
         self.generate(requests, Some(adapter))
     }

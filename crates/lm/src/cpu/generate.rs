@@ -47,7 +47,10 @@ impl CpuEngine {
             && adapter.dropout.is_none()
             && requests.iter().all(|request| request.tails.is_empty());
         let limit = self.tape_budget / super::tape_bytes_per_token(architecture, self.precision()).max(1);
-        let tokens = |request: &Request| request.prompt.len() + request.seeds.len() * request.max_tokens;
+        let tokens = |request: &Request| {
+            let longest = request.max_tokens.min(architecture.context - request.prompt.len());
+            request.prompt.len() + request.seeds.len() * longest
+        };
         let rows = (requests.iter().map(tokens).sum(), limit);
         let recorder = served.then(|| Recorder::new(adapter, rows, architecture.layers, &mut self.spare));
         let (samples, recorder) = self.sample(requests, Some(adapter), recorder)?;
@@ -309,6 +312,7 @@ impl<'a> Generation<'a> {
         let pass = Pass::new(pool, model, adapter, batch);
         let (packing, activations) = &mut self.work;
         pass.embed(activations);
+        // Given up, and its memory with it, when there would be more than tapes may take.
         self.recorder.take_if(|recorder| !recorder.has_room(batch));
         let last = match &mut self.recorder {
             None => pass.read_layers(&mut self.store, (packing, activations), states),

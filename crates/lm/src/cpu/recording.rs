@@ -158,9 +158,8 @@ mod tests {
         Lora::new(LoraShape::new(engine.architecture(), 2, 4.0, &Linear::ALL, heads), 1)
     }
 
-    /// Samples of two prompts, recorded.
-    fn sampled(engine: &mut CpuEngine, adapter: &Lora) -> Vec<Group> {
-        let request = |prompt: &[Token]| Request {
+    fn request(prompt: &[Token]) -> Request {
+        Request {
             prompt: prompt.to_vec(),
             tails: Vec::new(),
             seeds: vec![1, 2, 3],
@@ -168,7 +167,11 @@ mod tests {
             max_tokens: 5,
             stop_tokens: Vec::new(),
             stop_strings: Vec::new(),
-        };
+        }
+    }
+
+    /// Samples of two prompts, recorded.
+    fn sampled(engine: &mut CpuEngine, adapter: &Lora) -> Vec<Group> {
         let requests = [request(&[5, 9, 7]), request(&[8])];
         let samples = engine.generate_recorded(&requests, adapter).unwrap();
         let group = |(request, samples): (&Request, Vec<crate::Sample>)| Group {
@@ -223,6 +226,18 @@ mod tests {
             assert_eq!(sampled(&mut engine, &lora), groups);
             assert_eq!(engine.recording.is_some(), recorded, "{budget} bytes");
         }
+    }
+
+    #[test]
+    fn samples_without_a_limit_of_their_own_end_with_the_context() {
+        let mut engine = engine(Precision::F32, 1 << 20);
+        let lora = adapter(&engine, 0);
+        let mut request = request(&[5, 9]);
+        request.max_tokens = usize::MAX;
+        request.stop_tokens = (0..engine.architecture().vocabulary as Token).collect();
+        let samples = engine.generate_recorded(&[request], &lora).unwrap();
+        assert!(samples[0].iter().all(|sample| sample.tokens.len() == 1));
+        assert!(engine.recording.is_some());
     }
 
     #[test]

@@ -15,7 +15,7 @@
     expect(unsafe_code, reason = "vector loads and stores of the transposition, in bounds of arrays")
 )]
 
-use crate::lanes::{Arithmetic, Kernel, LANES};
+use crate::lanes::{Arithmetic, Kernel, LANES, halved};
 
 /// How the numbers of a packed matrix are stored. Sums are f32 (`Int8`: i32) in all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -360,19 +360,6 @@ impl HalfBlock {
     fn offset(&self) -> u32 {
         self.sum.wrapping_mul(-128).cast_unsigned()
     }
-}
-
-/// All lanes joined into one number, half with half.
-#[inline(always)]
-fn halved<T: Copy>(mut lanes: [T; LANES], join: impl Fn(T, T) -> T) -> T {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            lanes[i] = join(lanes[i], lanes[i + half]);
-        }
-        half /= 2;
-    }
-    lanes[0]
 }
 
 /// The smallest bfloat16 that is no smaller than a number of at least zero.

@@ -147,26 +147,27 @@ impl Lanes {
     /// The sum of all lanes, pairwise, always in the same order.
     #[inline(always)]
     pub(crate) fn sum(self) -> f32 {
-        self.fold(|a, b| a + b)
+        halved(self.0, |a, b| a + b)
     }
 
     /// The largest lane.
     #[inline(always)]
     pub(crate) fn max(self) -> f32 {
-        self.fold(larger)
+        halved(self.0, larger)
     }
+}
 
-    #[inline(always)]
-    fn fold(mut self, f: impl Fn(f32, f32) -> f32) -> f32 {
-        let mut half = LANES / 2;
-        while half > 0 {
-            for i in 0..half {
-                self.0[i] = f(self.0[i], self.0[i + half]);
-            }
-            half /= 2;
+/// All lanes joined into one number, half with half, always in the same order.
+#[inline(always)]
+pub(crate) fn halved<T: Copy>(mut lanes: [T; LANES], join: impl Fn(T, T) -> T) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = join(lanes[i], lanes[i + half]);
         }
-        self.0[0]
+        half /= 2;
     }
+    lanes[0]
 }
 
 /// Sixteen numbers in bfloat16.

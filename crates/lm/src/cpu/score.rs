@@ -54,7 +54,8 @@ impl CpuEngine {
         validate::adapter(&self.model.architecture, Some(adapter), options)?;
         validate::trainable(self.model.precision)?;
         self.model.prepare_backward(&self.pool);
-        let packed = PackedLora::pack(&self.pool, adapter, Use::Forward);
+        // Not needed where everything was recorded.
+        let mut packed = None;
         let mut scores = Scores::default();
         let mut tape = Tape { chunks: Vec::new(), shape: adapter.shape.clone(), options: *options };
         let mut budget = self.tape_budget;
@@ -67,7 +68,8 @@ impl CpuEngine {
                     let kept = budget.checked_div(rows(groups) * layer_bytes).unwrap_or(layers).min(layers);
                     budget -= rows(groups) * layer_bytes * kept;
                     self.forget();
-                    self.forward(groups, Some(&packed), options, Keep::Layers(kept))
+                    let packed = packed.get_or_insert_with(|| PackedLora::pack(&self.pool, adapter, Use::Forward));
+                    self.forward(groups, Some(packed), options, Keep::Layers(kept))
                 }
             };
             collect(&mut scores, &chunk, Some(adapter));
